@@ -1,0 +1,151 @@
+"""What stages report to people, as data. Field names carry their units; shares are 0..1."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Verdict = Literal["GO", "NO-GO", "INCONCLUSIVE"]
+
+
+class Report(BaseModel):
+    """Base of all reports."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(Report):
+    """A figure with its 95 % interval over ``n`` items."""
+
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=0)
+
+
+class SuiteScore(Report):
+    """One suite's scores for one model. Rates are over items, ``field_f1`` is micro-averaged over fields."""
+
+    task: str
+    items: int
+    scores: dict[str, Estimate]
+    """``exact_match``, ``field_f1``, ``numeric_match``, ``valid_json``, ``invented_number_rate``, ``stopped``; a general
+    suite has ``accuracy``."""
+
+
+class EvaluationReport(Report):
+    """Every suite's scores for one model in the chain."""
+
+    model: str
+    engine: str
+    suites: dict[str, SuiteScore]
+    completion_tokens: int
+    seconds: float
+
+
+class Comparison(Report):
+    """A challenger against a champion, paired on the same items."""
+
+    champion: str
+    challenger: str
+    metric: str
+    suite: str
+    difference: Estimate
+    """Challenger minus champion, bootstrap interval over paired items."""
+    mcnemar_p: float | None = None
+    verdict: Verdict
+    items_needed: int | None = None
+    reason: str
+
+
+class Candidate(Report):
+    """One base model that selection looked at."""
+
+    model: str
+    licence: str
+    verdict: Literal["chosen", "kept", "rejected"]
+    reason: str
+    params_b: float
+    present: bool
+    bits_per_byte: float | None = None
+    zero_shot: float | None = None
+    train_usd: float | None = None
+    serve_usd_per_1m_tokens: float | None = None
+
+
+class SelectionReport(Report):
+    """Why this base."""
+
+    chosen: str
+    why: str
+    candidates: list[Candidate]
+
+
+class SourceCount(Report):
+    """What happened to one source's documents: ``read`` equals accepted plus all rejected."""
+
+    source: str
+    licence: str
+    synthetic: bool
+    read: int
+    accepted: int
+    rejected: dict[str, int]
+    """Reason to count."""
+    accepted_chars: int
+    near_duplicate_clusters: int = 0
+
+
+class CurationCard(Report):
+    """What came in, what stayed, what went and why."""
+
+    sources: list[SourceCount]
+    quarantined: dict[str, str]
+    """File to its error."""
+    train_examples: dict[str, int]
+    eval_examples: dict[str, int]
+    pairs: dict[str, int]
+    pretraining_chars: int
+    replay_chars: int
+    licences: dict[str, int]
+    duplicate_samples: list[tuple[str, str, float]]
+    """Kept id, removed id, Jaccard similarity."""
+
+
+class LoadPoint(Report):
+    """One cell of a serving sweep. Latencies in milliseconds."""
+
+    kind: Literal["concurrency", "rate"]
+    load: float
+    """Streams, or requests per second offered."""
+    completed: int
+    failed: int
+    output_tokens: int
+    request_per_second: float
+    output_tokens_per_second: float
+    total_tokens_per_second: float
+    ttft_ms: dict[str, float]
+    """``p50``, ``p90``, ``p99``."""
+    tpot_ms: dict[str, float]
+    itl_ms: dict[str, float]
+    e2e_ms: dict[str, float]
+    goodput_request_per_second: float | None = None
+    prefix_cache_hit_share: float | None = None
+    contention: dict[str, float] = Field(default_factory=dict)
+
+
+class ServingCard(Report):
+    """One model as served: what it does under load, with what settings."""
+
+    model: str
+    engine: str
+    engine_version: str
+    device: str
+    dtype: str
+    flags: list[str]
+    golden_ids_equal: bool
+    seconds_to_ready: float
+    points: list[LoadPoint]
+    slo: str
+    usd_per_1m_output_tokens: float | None = None
+    notes: list[str] = Field(default_factory=list)

@@ -1,0 +1,123 @@
+"""How the choke point and a stage's process speak: a spec goes in, a result comes out, both as JSON files.
+
+A stage is a function ``stage(section, inputs, out_dir) -> (Artifact, Usage)``. Its module ends with
+``if __name__ == "__main__": stage_main(stage, Section)`` and so runs as ``python -m training.sft SPEC.json``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.artifacts import Artifact, load
+from contracts.errors import InputError, StillroomError
+from contracts.usage import Usage
+
+Section = TypeVar("Section", bound=BaseModel)
+Stage = Callable[[Section, dict[str, Artifact], Path], tuple[Artifact, Usage]]
+PR_SET_PDEATHSIG = 1
+
+
+class StageSpec(BaseModel):
+    """What a stage's process is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    section: dict[str, Any]
+    inputs: dict[str, Path]
+    """Input name to the folder of the published artifact."""
+    out_dir: Path
+    """Where the stage writes. Kept between attempts: what a killed attempt left there may be resumed from."""
+    parent_pid: int
+
+
+class StageResult(BaseModel):
+    """What a stage's process says: an artifact's draft and its usage, or an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifact: Artifact | None = None
+    usage: Usage | None = None
+    error: dict[str, str | None] | None = None
+    """``{"kind", "subject", "fact", "got", "hint"}`` of a StillroomError."""
+
+
+def result_path(spec_path: Path) -> Path:
+    """Where the result of the spec at ``spec_path`` is written."""
+    return spec_path.with_name("result.json")
+
+
+def progress(done: float, total: float, what: str = "") -> None:
+    """Tell the choke point how far the work is: one line on stderr that it turns into a progress bar."""
+    print("@progress " + json.dumps({"done": done, "total": total, "what": what}), file=sys.stderr, flush=True)
+
+
+def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
+    """Run one stage from ``sys.argv[1]``, a spec's path. Exit code 0, or the error's own."""
+    spec_path = Path(sys.argv[1])
+    spec = StageSpec.model_validate_json(spec_path.read_text(encoding="utf-8"))
+    _die_with(spec.parent_pid)
+    started = time.monotonic()
+    try:
+        inputs = {name: _load_input(name, folder) for name, folder in spec.inputs.items()}
+        spec.out_dir.mkdir(parents=True, exist_ok=True)
+        artifact, usage = stage(section_type.model_validate(spec.section), inputs, spec.out_dir)
+    except StillroomError as error:
+        detail = {
+            "kind": type(error).__name__,
+            "subject": error.subject,
+            "fact": error.fact,
+            "got": None if error.got is None else str(error.got),
+            "hint": error.hint,
+        }
+        _write(result_path(spec_path), StageResult(error=detail))
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    measured = _measured(usage, time.monotonic() - started)
+    _write(result_path(spec_path), StageResult(artifact=artifact, usage=measured))
+
+
+def _measured(usage: Usage, wall_seconds: float) -> Usage:
+    """Fill what the process itself can tell and the stage left at zero."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return usage.model_copy(
+        update={
+            "wall_seconds": wall_seconds,
+            "device_seconds": usage.device_seconds or wall_seconds * usage.device_count,
+            "cpu_seconds": cpu_seconds,
+            "peak_memory_bytes": usage.peak_memory_bytes or max(own.ru_maxrss, children.ru_maxrss) * 1024,
+        }
+    )
+
+
+def _load_input(name: str, folder: Path) -> Artifact:
+    artifact = load(folder)
+    if artifact is None:
+        raise InputError(f"input {name}", "is not a published artifact", got=folder, hint="run the build again")
+    return artifact
+
+
+def _die_with(parent_pid: int) -> None:
+    """Ask the kernel to end this process with its parent, so that no orphan holds a device (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:
+            sys.exit("the process that asked for this stage is gone")
+
+
+def _write(path: Path, result: StageResult) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(result.model_dump_json(), encoding="utf-8")
+    part.rename(path)

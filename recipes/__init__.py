@@ -1,0 +1,1 @@
+"""Recipes: schema, loading, fingerprints, and the catalogues of models and devices."""

@@ -1,0 +1,362 @@
+"""The recipe: one frozen, validated description of a vertical's build, a section per stage.
+
+Fields marked ``sized()`` may be changed by a scale overlay (sizes and models, never the meaning). Fields marked
+``not_identity`` say where or how something runs and never enter a fingerprint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+SIZED = {"sized": True}
+NOT_IDENTITY = {"identity": False}
+
+
+def sized(default: Any = ..., **bounds: Any) -> Any:
+    """A field that a scale overlay may change."""
+    return Field(default, json_schema_extra=SIZED, **bounds)
+
+
+def not_identity(default: Any = ..., **bounds: Any) -> Any:
+    """A field that changes how a stage runs, not what it makes."""
+    return Field(default, json_schema_extra=NOT_IDENTITY, **bounds)
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused, validators never change a value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Section):
+    """One source of documents. ``path`` is relative to the corpus; field paths are dotted, ``a.b[0]`` takes an element."""
+
+    path: str
+    use: Literal["pretraining", "tasks", "replay"]
+    licence: str
+    """SPDX identifier or ``LicenseRef-*``."""
+    text: str = "text"
+    """Field path of the text (jsonl, csv); lists of words are joined by blanks. Plain files are their own text."""
+    id: str = "id"
+    entity: str = ""
+    """Field path of what a split must not cut through; empty: the document itself."""
+    date: str = ""
+    cut_before: str = ""
+    """Text from the first occurrence of this marker on is dropped (boilerplate of a form)."""
+    max_chars: int = Field(20_000, ge=100)
+    """Longer texts are split (pretraining) or cut (tasks) at a paragraph end."""
+    max_documents: int = sized(1_000_000, ge=1)
+
+
+class Window(Section):
+    """A part of a long document around the place where a gold value is printed."""
+
+    around: str
+    """Field path (in the element of ``each``) of the text to look for."""
+    before_chars: int = Field(500, ge=0)
+    after_chars: int = Field(250, ge=0)
+
+
+class Task(Section):
+    """How examples are made of a source's documents: a prompt, and gold fields as a JSON object."""
+
+    source: str
+    prompt: str
+    """``{text}`` and ``{field}`` of ``values`` are filled in."""
+    fields: dict[str, str] = Field(min_length=1)
+    """Answer field to its field path in the document's row (or in the element of ``each``, as ``each.value``)."""
+    values: dict[str, str] = {}
+    """Names used in the prompt to field paths."""
+    each: str = ""
+    """Field path of a list: one example an element, gold ``each.*``."""
+    per_document: int = Field(4, ge=1)
+    window: Window | None = None
+    must_appear: tuple[str, ...] = ()
+    """Answer fields whose gold value must be printed in the text; examples without are rejected with that reason."""
+    numeric: tuple[str, ...] = ()
+    """Answer fields that hold a figure: a swapped digit or a neighbour's figure makes the wrong answers for DPO."""
+    max_train: int = sized(2_000, ge=1)
+
+
+class Writer(Section):
+    """The document writer: deterministic from its seed, every record marked synthetic."""
+
+    file: str = "writer.yaml"
+    """The vertical's tables and phrasings, beside the recipe."""
+    seed: int = 7
+    documents: int = sized(400, ge=1)
+    """A task source, in a run that has no corpus."""
+    augment: int = sized(0, ge=0)
+    """A task source, beside a real corpus (training only, never evaluation)."""
+
+
+class Curation(Section):
+    """Filters, duplicates, decontamination, split."""
+
+    licences: tuple[str, ...]
+    """SPDX identifiers that may enter."""
+    min_words: int = Field(5, ge=0)
+    max_symbol_share: Share = 0.6
+    max_repeated_line_share: Share = 0.6
+    near_duplicate_jaccard: Share = 0.8
+    shingle_words: int = Field(5, ge=1)
+    bands: int = Field(14, ge=1)
+    rows: int = Field(8, ge=1)
+    removal_ceiling: Share = 0.5
+    """A source that loses a larger share to near-duplicates fails the stage."""
+    decontamination_words: int = Field(13, ge=5)
+    decontamination_coverage: Share = 0.5
+    """Share of an evaluation text's n-grams that must be found before a document is quarantined."""
+    holdout_share: Share = 0.25
+    max_eval: int = sized(64, ge=1)
+    """Evaluation items a task."""
+    max_pretraining_chars: int = sized(100_000_000, ge=1_000)
+    seed: int = 7
+
+
+class Selection(Section):
+    """Choosing the base."""
+
+    candidates: tuple[str, ...] = sized(..., min_length=1)
+    licences: tuple[str, ...]
+    memory_gib: float = sized(80.0, gt=0)
+    """Memory of one device of the plan."""
+    min_context: int = Field(2_048, ge=128)
+    max_usd: float = sized(1e9, gt=0)
+    held_out_chars: int = sized(100_000, ge=500)
+    zero_shot_items: int = sized(16, ge=0)
+
+
+class Tokenise(Section):
+    """Text to tokens, on a CPU, before any device is leased."""
+
+    max_tokens: int = sized(1_024, ge=64)
+    pack_tokens: int = sized(1_024, ge=64)
+    max_truncated_share: Share = 0.05
+    """Of a source's examples; above it the stage fails."""
+    min_supervised_share: Share = 0.02
+    """Below it the report warns; at zero the stage fails."""
+
+
+class Optimiser(Section):
+    """What every trainer shares."""
+
+    learning_rate: float = Field(gt=0, le=1)
+    epochs: float = sized(1.0, gt=0)
+    max_steps: int = sized(0, ge=0)
+    """0: by epochs."""
+    batch_tokens: int = sized(8_192, ge=64)
+    """Tokens an optimiser step, reached by accumulation; the device's batch is chosen to fit."""
+    warmup_share: Share = 0.05
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    checkpoint_every_steps: int = not_identity(50, ge=1)
+    seed: int = 7
+
+
+class Lora(Section):
+    """The adapter's shape; all linear layers unless named."""
+
+    rank: int = Field(16, ge=1, le=512)
+    alpha: int = Field(32, ge=1)
+    dropout: Share = 0.0
+    target_modules: tuple[str, ...] = ("all-linear",)
+
+
+class Cpt(Section):
+    """Continued pretraining with replay."""
+
+    enabled: bool = True
+    optimiser: Optimiser
+    max_tokens: int = sized(1_000_000_000, ge=64)
+    replay_share: Share = 0.05
+    """Of the tokens, general text against forgetting: 5 % for a weak shift, 25 % for a strong one."""
+    method: Literal["full", "lora"] = "full"
+    held_out_tokens: int = sized(100_000, ge=64)
+
+
+class Residual(Section):
+    """Adds ``instruct - base`` to the continued base."""
+
+    enabled: bool = True
+    base: str = sized("")
+    """The model without instruction tuning; empty: the chosen model has no such twin and the stage is an identity."""
+    scale: float = Field(1.0, ge=0, le=2)
+
+
+class Sft(Section):
+    """Supervised fine-tuning on prompt and completion; the loss is on the completion."""
+
+    optimiser: Optimiser
+    method: Literal["qlora", "lora", "full"] = "qlora"
+    lora: Lora = Lora()
+    max_tokens: int = sized(1_000_000_000, ge=64)
+    """Training tokens seen, over all epochs."""
+
+
+class Dpo(Section):
+    """Preference alignment; the reference is the SFT model."""
+
+    enabled: bool = True
+    optimiser: Optimiser
+    beta: float = Field(0.1, gt=0)
+    sft_weight: float = Field(0.2, ge=0)
+    """The anchor against likelihood displacement."""
+    lora: Lora = Lora()
+    samples: int = sized(64, ge=0)
+    """Prompts answered by the SFT model itself; its wrong answers become rejected ones."""
+    temperature: float = Field(0.8, ge=0)
+    max_pairs: int = sized(2_000, ge=1)
+    written_share: Share = 0.5
+    """Of the pairs, at most, from the writer's wrong answers; the rest the model's own."""
+
+
+class Merge(Section):
+    """Merging in bf16 on the de-quantised base, and the parity that must hold afterwards."""
+
+    max_kl: float = Field(0.05, gt=0)
+    """Mean KL (nats a token) between adapter and merged model on the probe prompts."""
+    probe_prompts: int = sized(8, ge=1)
+
+
+class Answering(Section):
+    """How a model is asked: by batches, in length order."""
+
+    max_new_tokens: int = sized(256, ge=1)
+    batch_size: int = not_identity(16, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    samples: int = Field(1, ge=1)
+    seed: int = 7
+
+
+class Capture(Section):
+    """The teacher's probabilities, once for all students."""
+
+    top_k: int = Field(16, ge=1, le=128)
+    max_tokens: int = sized(1_000_000_000, ge=64)
+    teacher_prompts: int = sized(256, ge=0)
+    """Training prompts answered by the teacher; gold answers carry the rest."""
+    endpoint: str = not_identity("")
+    """A teacher behind an API instead of the built one: base URL up to ``/v1``."""
+
+
+class Student(Section):
+    """One student. ``keep_first`` and ``keep_last`` prune the teacher's depth; else ``model`` names a smaller sibling."""
+
+    stands_for: Literal["7B", "14B"]
+    model: str = sized("")
+    keep_first: int = sized(0, ge=0)
+    keep_last: int = sized(0, ge=0)
+    loss: Literal["auto", "top_k", "sequence"] = "auto"
+    optimiser: Optimiser
+    max_tokens: int = sized(1_000_000_000, ge=64)
+    distillation_weight: Share = 0.5
+    """Weight of the teacher's distribution; the rest is cross-entropy on the answer."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Student:
+        if bool(self.model) == bool(self.keep_first or self.keep_last):
+            raise ValueError("give either model, or keep_first and keep_last")
+        return self
+
+
+class Evaluation(Section):
+    """Suites and gates."""
+
+    answering: Answering = Answering()
+    general_items: int = sized(32, ge=0)
+    bootstrap: int = Field(2_000, ge=100)
+    primary_task: str
+    primary_metric: Literal["field_f1", "exact_match"] = "field_f1"
+    forgetting_budget: Share = 0.1
+    """Largest loss of general accuracy, base to teacher."""
+    gate_margin: Share = 0.05
+    """A challenger whose interval lies wholly below minus this is NO-GO."""
+    retention: dict[str, float] = {}
+    """Student name to the least share of the teacher's primary score."""
+    seed: int = 7
+
+
+class Serving(Section):
+    """The engine and the load it is measured under."""
+
+    engine: Literal["vllm"] = "vllm"
+    max_model_len: int = sized(4_096, ge=128)
+    input_tokens: int = sized(512, ge=1)
+    output_tokens: int = sized(128, ge=1)
+    concurrency: tuple[Positive, ...] = sized((1, 8, 32, 128))
+    request_rates: tuple[float, ...] = sized((1.0, 4.0, 16.0))
+    """Requests a second."""
+    requests_per_cell: int = sized(64, ge=1)
+    slo_ttft_ms: float = sized(2_000.0, gt=0)
+    slo_tpot_ms: float = sized(100.0, gt=0)
+    start_timeout_seconds: int = not_identity(600, ge=10)
+    extra_flags: tuple[str, ...] = not_identity(())
+
+
+class Budget(Section):
+    """What the build may spend."""
+
+    usd: float = sized(1e9, gt=0)
+
+
+class Recipe(Section):
+    """A vertical's whole build."""
+
+    vertical: Literal["finance", "real_estate", "corporate_intelligence"]
+    description: str
+    scale: str = "local"
+    system_prompt: str
+    sources: dict[str, Source] = Field(min_length=1)
+    tasks: dict[str, Task] = Field(min_length=1)
+    writer: Writer = Writer()
+    curation: Curation
+    selection: Selection
+    tokenise: Tokenise = Tokenise()
+    cpt: Cpt
+    residual: Residual = Residual()
+    sft: Sft
+    dpo: Dpo
+    merge: Merge = Merge()
+    capture: Capture = Capture()
+    students: dict[str, Student] = Field(min_length=1)
+    evaluation: Evaluation
+    serving: Serving = Serving()
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _names_meet(self) -> Recipe:
+        for name, task in self.tasks.items():
+            if task.source not in self.sources:
+                raise ValueError(f"tasks.{name}.source: no source of that name, got {task.source!r}")
+        if self.evaluation.primary_task not in self.tasks:
+            raise ValueError(f"evaluation.primary_task: no such task, got {self.evaluation.primary_task!r}")
+        for student in self.evaluation.retention:
+            if student not in self.students:
+                raise ValueError(f"evaluation.retention: no such student, got {student!r}")
+        return self
+
+
+class PublicModel(Section):
+    """A row of the model catalogue."""
+
+    licence: str
+    params_b: float = Field(gt=0)
+    active_b: float | None = None
+    layers: int | None = None
+    hidden: int | None = None
+    context: int | None = None
+    vocab: int | None = None
+    family: str
+    hub: str = ""
+    package: str = ""
+    """A Python package that carries the weights, with ``file`` inside it."""
+    file: str = ""
+    base_weights: bool = True
+    note: str = ""

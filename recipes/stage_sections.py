@@ -1,0 +1,96 @@
+"""What a stage is given: recipe sections as the flow joins them, one class a stage door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from recipes.schema import (
+    Answering,
+    Curation,
+    Evaluation,
+    Section,
+    Serving,
+    Share,
+    Source,
+    Student,
+    Task,
+    not_identity,
+)
+
+
+class CurateSection(Section):
+    """All that curation needs, joined by the flow. ``corpus`` is where the documents lie (digests of them are identity)."""
+
+    curation: Curation
+    sources: dict[str, Source]
+    tasks: dict[str, Task]
+    system_prompt: str
+    corpus: Path | None = not_identity(None)
+    augment: bool = False
+
+
+class BaseSection(Section):
+    """A catalogue model to be brought onto disk."""
+
+    model: str
+    system_prompt: str
+
+
+class WriteSection(Section):
+    """The writer's orders: how many documents a source, deterministic from the seed."""
+
+    vertical: str
+    file: str
+    seed: int
+    documents: int
+    sources: dict[str, Source]
+
+
+class AnswerSection(Section):
+    """Ask a model the prompts of a split."""
+
+    answering: Answering
+    split: Literal["train", "eval"]
+    max_items: int = 1_000_000
+    max_items_per_task: int = 1_000_000
+
+
+class EvaluateSection(Section):
+    """Ask and score one model on every suite."""
+
+    model_name: str
+    evaluation: Evaluation
+
+
+class CompareSection(Section):
+    """A gate between two evaluations."""
+
+    champion: str
+    challenger: str
+    suite: str
+    metric: str
+    margin: Share
+    forgetting_budget: Share | None = None
+    bootstrap: int = 2_000
+    seed: int = 7
+
+
+class StudentSection(Section):
+    """One student's training."""
+
+    name: str
+    student: Student
+    loss: Literal["top_k", "sequence"]
+    loss_reason: str = not_identity("")
+    keep_layers: tuple[int, ...] = ()
+
+
+class BenchmarkSection(Section):
+    """Serve one model and measure it."""
+
+    model_name: str
+    serving: Serving
+    usd_per_device_hour: float | None = not_identity(None)
+    engine_python: Path = not_identity(Path(".venv-vllm/bin/python"))
+    """The interpreter of the engine's own environment."""
