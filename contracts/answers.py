@@ -1,6 +1,6 @@
 """Answers as JSON objects of fields: one way to write them, read them and compare them, for every room.
 
-The document writer makes gold answers, the teacher's answers are verified, and evaluation scores candidates: all three mean
+The document writer makes gold answers, the teacher's are verified, evaluation scores candidates: all three mean
 the same by "equal", so the meaning lives here.
 """
 

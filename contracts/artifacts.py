@@ -1,6 +1,6 @@
 """Artifacts: folders with a record. An output without its record does not exist.
 
-A stage fills ``out_dir``; the record ``artifact.json`` is written last and the folder published by one rename, so a kill
+A stage fills ``out_dir``; the record ``artifact.json`` comes last and the folder is published by one rename: a kill
 at any moment leaves either nothing or everything. Names that start with a dot are scratch (checkpoints, logs) and never
 published.
 """
@@ -32,7 +32,7 @@ class Artifact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    """What it is: ``corpus``, ``tokens``, ``model``, ``adapter``, ``answers``, ``capture``, ``evaluation``, ``serving``, ..."""
+    """What it is: ``corpus``, ``tokens``, ``model``, ``adapter``, ``answers``, ``capture``, ``evaluation``, ..."""
     fingerprint: str = ""
     stage: str = ""
     inputs: dict[str, str] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class Document(BaseModel):
-    """One text of a corpus. ``entity`` is what a split must not cut through (a filer, a property, a contract's party)."""
+    """One text of a corpus. ``entity`` is what a split must not cut through (a filer, a property)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

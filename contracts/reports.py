@@ -30,8 +30,8 @@ class SuiteScore(Report):
     task: str
     items: int
     scores: dict[str, Estimate]
-    """``exact_match``, ``field_f1``, ``numeric_match``, ``valid_json``, ``invented_number_rate``, ``stopped``; a general
-    suite has ``accuracy``."""
+    """``exact_match``, ``field_f1``, ``numeric_match``, ``valid_json``, ``invented_number_rate``, ``stopped``; a
+    general suite has ``accuracy``."""
 
 
 class EvaluationReport(Report):

@@ -60,7 +60,8 @@ def result_path(spec_path: Path) -> Path:
 
 def progress(done: float, total: float, what: str = "") -> None:
     """Tell the choke point how far the work is: one line on stderr that it turns into a progress bar."""
-    print("@progress " + json.dumps({"done": done, "total": total, "what": what}), file=sys.stderr, flush=True)
+    sys.stderr.write("@progress " + json.dumps({"done": done, "total": total, "what": what}) + "\n")
+    sys.stderr.flush()
 
 
 def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
@@ -82,7 +83,7 @@ def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
             "hint": error.hint,
         }
         _write(result_path(spec_path), StageResult(error=detail))
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
     measured = _measured(usage, time.monotonic() - started)
     _write(result_path(spec_path), StageResult(artifact=artifact, usage=measured))

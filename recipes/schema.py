@@ -6,7 +6,6 @@ Fields marked ``sized()`` may be changed by a scale overlay (sizes and models, n
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -34,7 +33,7 @@ class Section(BaseModel):
 
 
 class Source(Section):
-    """One source of documents. ``path`` is relative to the corpus; field paths are dotted, ``a.b[0]`` takes an element."""
+    """One source of documents. ``path`` is relative to the corpus; field paths are dotted, ``a.b[0]`` an element."""
 
     path: str
     use: Literal["pretraining", "tasks", "replay"]
@@ -247,7 +246,7 @@ class Capture(Section):
 
 
 class Student(Section):
-    """One student. ``keep_first`` and ``keep_last`` prune the teacher's depth; else ``model`` names a smaller sibling."""
+    """One student. ``keep_first`` and ``keep_last`` prune the teacher; else ``model`` names a smaller sibling."""
 
     stands_for: Literal["7B", "14B"]
     model: str = sized("")

@@ -20,7 +20,7 @@ from recipes.schema import (
 
 
 class CurateSection(Section):
-    """All that curation needs, joined by the flow. ``corpus`` is where the documents lie (digests of them are identity)."""
+    """All that curation needs. ``corpus`` is where the documents lie; their digests are identity, their place is not."""
 
     curation: Curation
     sources: dict[str, Source]
