@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
-SIZED = {"sized": True}
-NOT_IDENTITY = {"identity": False}
+SIZED: JsonDict = {"sized": True}
+NOT_IDENTITY: JsonDict = {"identity": False}
 
 
 def sized(default: Any = ..., **bounds: Any) -> Any:

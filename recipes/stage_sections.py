@@ -20,7 +20,7 @@ from recipes.schema import (
 
 
 class CurateSection(Section):
-    """All that curation needs. ``corpus`` is where the documents lie; their digests are identity, their place is not."""
+    """All that curation needs. ``corpus`` is where the documents lie; their digests are identity, not their place."""
 
     curation: Curation
     sources: dict[str, Source]
