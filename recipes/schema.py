@@ -360,3 +360,14 @@ class PublicModel(Section):
     file: str = ""
     base_weights: bool = True
     note: str = ""
+
+
+class Device(Section):
+    """A row of the device catalogue: dense figures, memory in GB, prices a device-hour."""
+
+    bf16_tflops: float = Field(gt=0)
+    fp8_tflops: float | None = None
+    memory_gb: float = Field(gt=0)
+    bandwidth_tb_s: float = Field(gt=0)
+    tdp_w: float = Field(gt=0)
+    usd_per_hour: tuple[float, float, float] | None = None

@@ -1,0 +1,193 @@
+"""The chain: which stage follows which, and what crosses between them. The same lines build, plan and explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from contracts.artifacts import Artifact
+from distillation.initialise import layer_plan
+from recipes.catalogue import models
+from recipes.schema import Answering, Recipe, Section
+from recipes.stage_sections import (
+    AnswerSection,
+    BaseSection,
+    BenchmarkSection,
+    CompareSection,
+    CurateSection,
+    EvaluateSection,
+    StudentSection,
+    WriteSection,
+)
+from training.choose_loss import choose_loss
+
+
+class Step(Protocol):
+    """Runs one stage, or finds it in the store, or (in a plan) only says which it would be."""
+
+    def __call__(
+        self, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+    ) -> Artifact: ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the flow knows and a recipe does not."""
+
+    corpus: Path | None
+    engine_python: Path
+    usd_per_device_hour: float | None
+    allow_downloads: bool
+
+
+def build(step: Step, recipe: Recipe, around: Surroundings, told: Callable[[str], None]) -> None:
+    """Documents to two served students. ``told`` hears decisions that are not an artifact's own."""
+    corpus = curate(step, recipe, around)
+    bases = {f"base:{name}": _base(step, recipe, name) for name in present(recipe, around)}
+    selected = step("select", "selection.select", recipe.selection, {"corpus": corpus} | bases, device=True)
+    base = bases.get(f"base:{selected.metrics.get('chosen')}") or next(iter(bases.values()))
+    tokens = step("tokenise", "training.tokenise", recipe.tokenise, {"model": base, "corpus": corpus})
+
+    def evaluate(name: str, model: Artifact) -> Artifact:
+        section = EvaluateSection(model_name=name, evaluation=recipe.evaluation)
+        return step(f"evaluate:{name}", "evaluation.evaluate", section, {"model": model, "corpus": corpus}, device=True)
+
+    def gate(champion: str, before: Artifact, challenger: str, after: Artifact, forget: bool = True) -> str:
+        section = CompareSection(
+            champion=champion,
+            challenger=challenger,
+            suite=recipe.evaluation.primary_task,
+            metric=recipe.evaluation.primary_metric,
+            margin=recipe.evaluation.gate_margin,
+            forgetting_budget=recipe.evaluation.forgetting_budget if forget else None,
+            bootstrap=recipe.evaluation.bootstrap,
+            seed=recipe.evaluation.seed,
+        )
+        inputs = {"champion": before, "challenger": after}
+        verdict = str(step(f"gate:{challenger}", "evaluation.compare", section, inputs).metrics.get("verdict", "GO"))
+        told(f"gate {champion} -> {challenger}: {verdict}")
+        return verdict
+
+    scored = {"base": evaluate("base", base)}
+    start = base
+    if recipe.cpt.enabled:
+        continued = step("cpt", "training.cpt", recipe.cpt, {"model": base, "tokens": tokens}, device=True)
+        if recipe.residual.enabled:
+            raw = _base(step, recipe, recipe.residual.base) if recipe.residual.base else base
+            residual = {"model": continued, "base": raw, "instruct": base}
+            continued = step("residual", "training.residual", recipe.residual, residual)
+        scored["cpt"] = evaluate("cpt", continued)
+        if gate("base", scored["base"], "cpt", scored["cpt"]) != "NO-GO":
+            start = continued
+    adapter = step("sft", "training.sft", recipe.sft, {"model": start, "tokens": tokens}, device=True)
+    tuned = _merged(step, recipe, "merge:sft", start, adapter, corpus)
+    scored["sft"] = evaluate("sft", tuned)
+    gate("base", scored["base"], "sft", scored["sft"])
+    teacher = tuned
+    if recipe.dpo.enabled:
+        aligned = _aligned(step, recipe, tuned, corpus)
+        scored["dpo"] = evaluate("dpo", aligned)
+        if gate("sft", scored["sft"], "dpo", scored["dpo"]) == "GO":
+            teacher, scored["teacher"] = aligned, scored["dpo"]
+    scored.setdefault("teacher", scored["sft"])
+    served = {"teacher": teacher} | _students(step, recipe, teacher, corpus, told)
+    for name in recipe.students:
+        gate("teacher", scored["teacher"], name, evaluate(name, served[name]), forget=False)
+    for name, model in served.items():
+        benchmark(step, recipe, around, name, model)
+
+
+def curate(step: Step, recipe: Recipe, around: Surroundings) -> Artifact:
+    """Documents to a curated corpus; the writer fills in where there is no corpus, and augments where there is one."""
+    wanted = recipe.writer.augment if around.corpus else recipe.writer.documents
+    orders = WriteSection(
+        vertical=recipe.vertical,
+        file=recipe.writer.file,
+        seed=recipe.writer.seed,
+        documents=max(1, wanted),
+        sources=recipe.sources,
+    )
+    written = step("write", "data_curation.write", orders, {})
+    section = CurateSection(
+        curation=recipe.curation,
+        sources=recipe.sources,
+        tasks=recipe.tasks,
+        system_prompt=recipe.system_prompt,
+        corpus=around.corpus,
+        augment=bool(around.corpus and recipe.writer.augment),
+    )
+    return step("curate", "data_curation.curate", section, {"written": written})
+
+
+def benchmark(step: Step, recipe: Recipe, around: Surroundings, name: str, model: Artifact) -> Artifact:
+    """Serve one model and measure it."""
+    section = BenchmarkSection(
+        model_name=name,
+        serving=recipe.serving,
+        usd_per_device_hour=around.usd_per_device_hour,
+        engine_python=around.engine_python,
+    )
+    return step(f"serve:{name}", "serving.benchmark", section, {"model": model}, device=True)
+
+
+def present(recipe: Recipe, around: Surroundings) -> list[str]:
+    """Candidates whose weights can be had: carried by an installed package, or from a hub where that is allowed."""
+    rows = {name: models()[name] for name in recipe.selection.candidates}
+    admitted = {name: row for name, row in rows.items() if row.licence in recipe.selection.licences}
+    here = [name for name, row in admitted.items() if row.package and find_spec(row.package)]
+    hub = [name for name, row in admitted.items() if row.hub and around.allow_downloads]
+    return here or hub or list(admitted)[:1] or list(rows)[:1]
+
+
+def _base(step: Step, recipe: Recipe, name: str) -> Artifact:
+    section = BaseSection(model=name, system_prompt=recipe.system_prompt)
+    return step(f"base:{name}", "training.base", section, {})
+
+
+def _merged(
+    step: Step, recipe: Recipe, name: str, model: Artifact, adapter: Artifact, corpus: Artifact
+) -> Artifact:
+    if adapter.kind == "model":  # a full fine-tune has nothing to merge
+        return adapter
+    inputs = {"model": model, "adapter": adapter, "corpus": corpus}
+    return step(name, "training.merge", recipe.merge, inputs, device=True)
+
+
+def _aligned(step: Step, recipe: Recipe, tuned: Artifact, corpus: Artifact) -> Artifact:
+    inputs = {"model": tuned, "corpus": corpus}
+    if recipe.dpo.samples:
+        answering = recipe.evaluation.answering.model_copy(update={"temperature": recipe.dpo.temperature})
+        section = AnswerSection(answering=answering, split="train", max_items=recipe.dpo.samples)
+        inputs = inputs | {"answers": step("sample:sft", "evaluation.answer", section, inputs, device=True)}
+    adapter = step("dpo", "training.dpo", recipe.dpo, inputs, device=True)
+    return _merged(step, recipe, "merge:dpo", tuned, adapter, corpus)
+
+
+def _students(
+    step: Step, recipe: Recipe, teacher: Artifact, corpus: Artifact, told: Callable[[str], None]
+) -> dict[str, Artifact]:
+    """One capture of the teacher serves every student."""
+    inputs = {"corpus": corpus}
+    if recipe.capture.teacher_prompts:
+        greedy = Answering(max_new_tokens=recipe.evaluation.answering.max_new_tokens)
+        section = AnswerSection(answering=greedy, split="train", max_items=recipe.capture.teacher_prompts)
+        asked = {"model": teacher, "corpus": corpus}
+        inputs = inputs | {"answers": step("teacher", "evaluation.answer", section, asked, device=True)}
+    distilled = step("distil", "distillation.select", recipe.capture, inputs)
+    captured = {"model": teacher, "distilled": distilled}
+    capture = step("capture", "distillation.capture", recipe.capture, captured, device=True)
+    students: dict[str, Artifact] = {}
+    for name, student in recipe.students.items():
+        loss, reason = choose_loss(student, teacher.path)
+        told(f"{name}: loss {loss} ({reason})")
+        layers = int(teacher.metrics.get("layers") or 0)
+        keep = layer_plan(layers, student.keep_first, student.keep_last) if layers and not student.model else ()
+        section = StudentSection(name=name, student=student, loss=loss, loss_reason=reason, keep_layers=keep)
+        inputs = {"teacher": teacher, "capture": capture}
+        if student.model:
+            inputs = inputs | {"start": _base(step, recipe, student.model)}
+        students[name] = step(f"student:{name}", "training.student", section, inputs, device=True)
+    return students

@@ -1,0 +1,96 @@
+"""A stage's process: started with a spec, listened to, and brought to an end whatever happens to us."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from contracts.artifacts import Artifact
+from contracts.errors import KINDS, StageError, StillroomError
+from contracts.stage import StageResult, StageSpec, result_path
+from contracts.usage import Usage
+from flows.settings import CHECKOUT
+
+TAIL_LINES = 15
+Listen = Callable[[str], None]
+
+
+@dataclass
+class StageProcess:
+    """One attempt at one stage: ``python -m MODULE SPEC.json``."""
+
+    module: str
+    spec: StageSpec
+    work: Path
+    allow_downloads: bool = False
+    on_progress: Callable[[dict[str, Any]], None] = lambda _: None
+    on_line: Listen = lambda _: None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start the process; its output is read by ``finish``."""
+        spec_path = self.work / "spec.json"
+        spec_path.write_text(self.spec.model_dump_json(), encoding="utf-8")
+        result_path(spec_path).unlink(missing_ok=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", self.module, str(spec_path)],
+            cwd=CHECKOUT,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        )
+
+    def finish(self, child: subprocess.Popen[str]) -> tuple[Artifact, Usage]:
+        """Read the output to its end and return what the stage made; raises the stage's own error, or StageError."""
+        try:
+            with (self.work / "log.txt").open("a", encoding="utf-8") as log:
+                self._pump(child.stdout, log)
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        return self._result(code)
+
+    def _environment(self) -> dict[str, str]:
+        offline = {} if self.allow_downloads else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+        quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
+        return os.environ | quiet | offline | {"PYTHONPATH": str(CHECKOUT)}
+
+    def _pump(self, stream: IO[str] | None, log: IO[str]) -> None:
+        for line in stream or ():
+            text = line.rstrip()
+            if text.startswith("@progress "):
+                self.on_progress(json.loads(text.removeprefix("@progress ")))
+                continue
+            log.write(line)
+            log.flush()
+            if text:
+                self.tail.append(text)
+                self.on_line(text)
+
+    def _result(self, code: int) -> tuple[Artifact, Usage]:
+        path = result_path(self.work / "spec.json")
+        result = StageResult.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else StageResult()
+        if result.error is not None:
+            raise _raised(result.error)
+        if code != 0 or result.artifact is None or result.usage is None:
+            got = f"signal {-code}" if code < 0 else f"exit code {code}"
+            hint = "the same command goes on from the last complete checkpoint; the log's end:\n  " + "\n  ".join(self.tail)
+            raise StageError(f"stage {self.spec.stage}", "its process ended early", got=got, hint=hint)
+        return result.artifact.model_copy(update={"path": self.spec.out_dir}), result.usage
+
+
+def _raised(detail: dict[str, str | None]) -> StillroomError:
+    kind = KINDS.get(detail["kind"] or "", StageError)
+    return kind(detail["subject"] or "", detail["fact"] or "", got=detail["got"], hint=detail["hint"] or "")

@@ -1,0 +1,235 @@
+"""The build report's figures: each a plotly figure of one part of the report, or None where that part is empty.
+
+Text and grid colours are left to the page's style sheet, which knows whether it is read in light, in dark or on paper.
+Names are escaped before they reach plotly, which reads a few HTML tags in labels.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from contracts.reports import BuildReport, CurationCard, Estimate, EvaluationReport, LoadPoint, ServingCard
+
+INK = "#64748b"
+PALETTE = ("#2b72b8", "#cf7a26", "#2a9066", "#8d63bd", "#c2504a", "#0f8b9d", "#a3822a")
+ACCEPTED, WASTED, SAVED = "#2a9066", "#c2504a", "#9aa7b8"
+PERCENTILES = {"p50": "solid", "p99": "dot"}
+
+
+def chain(build: BuildReport) -> go.Figure | None:
+    """The primary score of every model in the order of the chain, students branching off their teacher."""
+    scored = [(report, primary(build, report)) for report in build.evaluations]
+    points = [(report.model, estimate) for report, estimate in scored if estimate is not None]
+    if not points:
+        return None
+    trunk = [(model, estimate) for model, estimate in points if model not in build.students]
+    teacher = next(((m, e) for m, e in points if m == build.teacher), trunk[-1] if trunk else None)
+    figure = go.Figure()
+    if trunk:
+        figure.add_trace(_scores("chain", trunk, PALETTE[0], "lines+markers+text"))
+    for place, student in enumerate(p for p in points if p[0] in build.students):
+        colour = PALETTE[1 + place % (len(PALETTE) - 1)]
+        if teacher is not None:
+            figure.add_trace(
+                go.Scatter(
+                    x=[escape(teacher[0]), escape(student[0])],
+                    y=[teacher[1].value, student[1].value],
+                    mode="lines",
+                    line={"color": colour, "width": 1.5, "dash": "dot"},
+                    hoverinfo="skip",
+                )
+            )
+        figure.add_trace(_scores(student[0], [student], colour, "markers+text"))
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(m) for m, _ in points])
+    figure.update_yaxes(range=[-0.04, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1], title=label(build.primary_metric))
+    return _dressed(figure, height=360, legend=False)
+
+
+def primary(build: BuildReport, report: EvaluationReport) -> Estimate | None:
+    """The recipe's primary score of one evaluated model, where it has it."""
+    suite = report.suites.get(build.primary_task)
+    return suite.scores.get(build.primary_metric) if suite else None
+
+
+def _scores(name: str, points: list[tuple[str, Estimate]], colour: str, mode: str) -> go.Scatter:
+    values = [estimate.value for _, estimate in points]
+    return go.Scatter(
+        name=escape(name),
+        x=[escape(model) for model, _ in points],
+        y=values,
+        mode=mode,
+        text=[f"<b>{value:.3f}</b>" for value in values],
+        textposition="middle right",
+        cliponaxis=False,
+        line={"color": colour, "width": 2.5},
+        marker={"color": colour, "size": 11},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [estimate.high - estimate.value for _, estimate in points],
+            "arrayminus": [estimate.value - estimate.low for _, estimate in points],
+            "thickness": 1.5,
+            "width": 5,
+        },
+        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+    )
+
+
+def losses(build: BuildReport) -> go.Figure | None:
+    """The training loss by step, one small plot a stage."""
+    curves = {stage: points for stage, points in build.losses.items() if points}
+    if not curves:
+        return None
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = make_subplots(rows, columns, subplot_titles=[escape(stage) for stage in curves], vertical_spacing=0.2)
+    for place, points in enumerate(curves.values()):
+        row, column = divmod(place, columns)
+        figure.add_trace(
+            go.Scatter(
+                x=[step for step, _ in points],
+                y=[loss for _, loss in points],
+                mode="lines" if len(points) > 1 else "markers",
+                line={"color": PALETTE[place % len(PALETTE)], "width": 2},
+                hovertemplate="step %{x}: %{y:.3f}<extra></extra>",
+            ),
+            row=row + 1,
+            col=column + 1,
+        )
+    figure.update_yaxes(rangemode="tozero")
+    return _dressed(figure, height=70 + 210 * rows, legend=False)
+
+
+def cost(build: BuildReport) -> go.Figure | None:
+    """Device-seconds by stage: on CPUs, on accelerators, wasted, and saved by the cache."""
+    if not build.stages:
+        return None
+    bars = {
+        "CPU": (PALETTE[0], [0.0 if line.on_gpu else line.device_seconds for line in build.stages]),
+        "GPU": (PALETTE[3], [line.device_seconds if line.on_gpu else 0.0 for line in build.stages]),
+        "wasted": (WASTED, [line.wasted_device_seconds for line in build.stages]),
+        "saved by cache": (SAVED, [line.saved_device_seconds for line in build.stages]),
+    }
+    stages = [escape(line.stage) for line in build.stages]
+    figure = go.Figure(
+        [
+            go.Bar(
+                name=name,
+                y=stages,
+                x=seconds,
+                orientation="h",
+                marker={"color": colour},
+                hovertemplate="%{y}, " + name + ": %{x:,.1f} s<extra></extra>",
+            )
+            for name, (colour, seconds) in bars.items()
+            if any(seconds)
+        ]
+    )
+    if not figure.data:
+        return None
+    figure.update_layout(barmode="stack", bargap=0.35)
+    figure.update_yaxes(autorange="reversed", type="category", dtick=1, showgrid=False)
+    figure.update_xaxes(title="device-seconds")
+    return _dressed(figure, height=110 + 26 * len(set(stages)))
+
+
+def documents(card: CurationCard | None) -> go.Figure | None:
+    """Documents by source: accepted, and rejected by reason."""
+    if card is None or not any(source.read for source in card.sources):
+        return None
+    names = [escape(source.source) for source in card.sources]
+    reasons = sorted({reason for source in card.sources for reason in source.rejected})
+    figure = go.Figure(
+        go.Bar(
+            name="accepted",
+            y=names,
+            x=[source.accepted for source in card.sources],
+            orientation="h",
+            marker={"color": ACCEPTED},
+        )
+    )
+    for place, reason in enumerate(reasons):
+        figure.add_trace(
+            go.Bar(
+                name=escape(reason.replace("_", " ")),
+                y=names,
+                x=[source.rejected.get(reason, 0) for source in card.sources],
+                orientation="h",
+                marker={"color": [*PALETTE[1:2], *PALETTE[3:], INK][place % 6]},
+            )
+        )
+    figure.update_layout(barmode="stack", bargap=0.35)
+    figure.update_yaxes(autorange="reversed", type="category", dtick=1, showgrid=False)
+    figure.update_xaxes(title="documents")
+    return _dressed(figure, height=130 + 34 * len(names))
+
+
+def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
+    """Throughput, TTFT and TPOT against the load, a line a model; ``kind`` is ``concurrency`` or ``rate``."""
+    curves = {card.model: sorted(_points(card, kind), key=lambda point: point.load) for card in cards}
+    if not any(curves.values()):
+        return None
+    titles = ("Output tokens a second", "Time to first token, ms", "Time per output token, ms")
+    figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.075)
+    for place, (model, points) in enumerate(curves.items()):
+        colour = PALETTE[place % len(PALETTE)]
+        for column, key in enumerate(("output_tokens_per_second", "ttft_ms", "tpot_ms"), start=1):
+            for percentile, dash in PERCENTILES.items() if column > 1 else [("", "solid")]:
+                if (values := _values(points, key, percentile)) is None:
+                    continue
+                figure.add_trace(
+                    go.Scatter(
+                        name=escape(f"{model} {percentile}".strip()),
+                        legendgroup=model,
+                        showlegend=column == 1 or (place == 0 and column == 2 and percentile == "p99"),
+                        x=[point.load for point in points],
+                        y=values,
+                        mode="lines+markers",
+                        line={"color": colour, "width": 2, "dash": dash},
+                        marker={"size": 6},
+                    ),
+                    row=1,
+                    col=column,
+                )
+    figure.update_yaxes(rangemode="tozero")
+    loads = sorted({point.load for points in curves.values() for point in points})
+    title = "concurrent streams" if kind == "concurrency" else "requests a second offered"
+    figure.update_xaxes(title=title, type="log", tickvals=loads, ticktext=[f"{load:g}" for load in loads])
+    return _dressed(figure, height=350)
+
+
+def _points(card: ServingCard, kind: str) -> list[LoadPoint]:
+    return [point for point in card.points if point.kind == kind and point.load > 0]
+
+
+def _values(points: list[LoadPoint], key: str, percentile: str) -> list[float | None] | None:
+    if not percentile:
+        return [getattr(point, key) for point in points]
+    values = [getattr(point, key).get(percentile) for point in points]
+    return values if any(value is not None for value in values) else None
+
+
+def label(metric: str) -> str:
+    """A metric's name for people: ``field_f1`` gives ``field F1``."""
+    return {"field_f1": "field F1", "valid_json": "valid JSON"}.get(metric, metric.replace("_", " "))
+
+
+def _dressed(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
+    figure.update_layout(
+        template="none",
+        height=height,
+        showlegend=legend,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        margin={"l": 10, "r": 30, "t": 36 if legend else 30, "b": 10},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "yref": "container"},
+        hoverlabel={"font": {"color": "#ffffff"}, "bgcolor": "#334155"},
+    )
+    figure.update_annotations(font={"size": 14})
+    figure.update_xaxes(automargin=True, gridcolor=INK, zeroline=False, linecolor=INK)
+    figure.update_yaxes(automargin=True, gridcolor=INK, zeroline=False)
+    return figure

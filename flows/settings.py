@@ -1,0 +1,63 @@
+"""Settings: the only reader of the environment. Everything else is told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where state lies and how stages run. Each field is read from ``STILLROOM_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="STILLROOM_", frozen=True, extra="ignore")
+
+    home: Path = CHECKOUT / ".stillroom"
+    """All state: artifacts, work in progress, ledger, Prefect's own, logs, reports."""
+    corpus: Path | None = None
+    """The folder of real documents, where a build names none; unset: the recipe's writer makes them."""
+    ledger_url: str = ""
+    """SQLAlchemy URL; empty: SQLite in ``home``."""
+    vllm_python: Path = CHECKOUT / ".venv-vllm" / "bin" / "python"
+    heartbeat_seconds: float = Field(default=15.0, gt=0)
+    lease_ttl_seconds: float = Field(default=60.0, gt=0)
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    allow_downloads: bool = False
+    """Let stages fetch models from a hub; off, they say what is missing."""
+    usd_per_device_hour: float | None = Field(default=None, ge=0)
+    """Your own price of the device in use, instead of the catalogue's."""
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's URL."""
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite3'}"
+
+    @property
+    def api_url(self) -> str:
+        """The Prefect server's API, on loopback."""
+        return f"http://127.0.0.1:{self.prefect_port}/api"
+
+    @cached_property
+    def device(self) -> str:
+        """The accelerator's name as its driver says it, or ``cpu``."""
+        return self._gpus[0] if self._gpus else "cpu"
+
+    @cached_property
+    def device_count(self) -> int:
+        """How many accelerators a device stage is leased."""
+        return max(1, len(self._gpus))
+
+    @cached_property
+    def _gpus(self) -> list[str]:
+        tool = shutil.which("nvidia-smi")
+        if tool is None:
+            return []
+        query = [tool, "--query-gpu=name", "--format=csv,noheader"]
+        seen = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+        return [line.strip() for line in seen.stdout.splitlines() if line.strip()] if seen.returncode == 0 else []

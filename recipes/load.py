@@ -1,0 +1,194 @@
+"""Loading recipes: YAML, a scale overlay, ``--set`` overrides, validation with every fault at once."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from contracts.errors import InputError, RecipeError
+from recipes.constraints import conflicts
+from recipes.schema import Recipe
+
+FOLDER = Path(__file__).parent
+HINTS = {
+    "learning_rate": "1e-4 to 5e-4 is usual for LoRA, a tenth of it for full fine-tuning, 5e-6 to 5e-5 for DPO",
+    "top_k": "16 to 64 is usual; the tail bucket carries the rest of the mass",
+    "replay_share": "0.05 for a weak shift of domain, 0.25 for a strong one",
+    "near_duplicate_jaccard": "0.7 to 0.9 is usual; lower joins templates",
+}
+
+
+def verticals() -> list[str]:
+    """Verticals that have a recipe."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/recipe.yaml"))
+
+
+def scales() -> list[str]:
+    """The scale overlays."""
+    return sorted(path.stem for path in (FOLDER / "scales").glob("*.yaml"))
+
+
+def load(vertical: str, scale: str = "local", overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe of a vertical at a scale, with ``section.key=value`` overrides.
+
+    Raises RecipeError with every fault found (misspelt keys with a suggestion, ranges, pairs that exclude each other).
+    """
+    path = FOLDER / vertical / "recipe.yaml"
+    if not path.is_file():
+        raise InputError("vertical", "has no recipe", got=repr(vertical), hint=f"one of: {', '.join(verticals())}")
+    if scale not in scales():
+        raise InputError("scale", "is not known", got=repr(scale), hint=f"one of: {', '.join(scales())}")
+    data = _read(path)
+    for overlay in (FOLDER / "scales" / f"{scale}.yaml", FOLDER / vertical / f"{scale}.yaml"):
+        if overlay.is_file():
+            changes = _read(overlay)
+            _refuse_meaning(changes, overlay)
+            data = _merged(data, changes)
+    for override in overrides:
+        data = _merged(data, _parsed(override))
+    return validate(data | {"scale": scale}, str(path.relative_to(FOLDER.parent)))
+
+
+def validate(data: dict[str, Any], subject: str) -> Recipe:
+    """A recipe from plain data; ``subject`` names it in errors."""
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        faults = [_fault(subject, detail) for detail in error.errors()]
+        raise RecipeError(subject, f"{len(faults)} faults", faults=faults) from None
+    broken = [RecipeError(f"{subject}: {key}", fact, got=got, hint=hint) for key, fact, got, hint in conflicts(recipe)]
+    if broken:
+        raise RecipeError(subject, f"{len(broken)} settings exclude each other", faults=broken)
+    return recipe
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise RecipeError(
+            str(path.relative_to(FOLDER.parent)), "is not YAML", got=where, hint="mend the line"
+        ) from None
+    return data or {}
+
+
+def _parsed(override: str) -> dict[str, Any]:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError("--set", "must be section.key=value", got=repr(override), hint="e.g. sft.max_tokens=20000")
+    nested: Any = yaml.safe_load(value)
+    if isinstance(nested, str):
+        nested = _number(nested)
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _number(text: str) -> str | float:
+    """YAML 1.1 reads ``1e-4`` as text; people mean the number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _refuse_meaning(changes: dict[str, Any], overlay: Path) -> None:
+    """A scale changes sizes and models, never the meaning: every key it sets must be a ``sized()`` field."""
+    wrong = [key for key, allowed in _leaves(changes, Recipe) if not allowed]
+    if wrong:
+        subject = str(overlay.relative_to(FOLDER.parent))
+        faults = [
+            RecipeError(f"{subject}: {key}", "is no size or model", hint="put it into the vertical's recipe.yaml")
+            for key in wrong
+        ]
+        raise RecipeError(subject, "a scale may change sizes only", faults=faults)
+
+
+def _leaves(changes: dict[str, Any], model: type[BaseModel], path: str = "") -> list[tuple[str, bool]]:
+    found: list[tuple[str, bool]] = []
+    for key, value in changes.items():
+        here = f"{path}.{key}" if path else key
+        field = model.model_fields.get(key)
+        if field is None:
+            continue  # validation names it with a suggestion
+        inner = _section_of(field.annotation)
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("sized"):
+            found.append((here, True))
+        elif inner is not None and isinstance(value, dict):
+            children = value.items() if _is_table(field.annotation) else [("", value)]
+            for name, child in children:
+                found += _leaves(child, inner, f"{here}.{name}" if name else here)
+        else:
+            found.append((here, False))
+    return found
+
+
+def _is_table(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is dict
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
+
+
+def _fault(subject: str, detail: ErrorDetails) -> RecipeError:
+    path = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return RecipeError(f"{subject}: {path}", "no such key", hint=_did_you_mean(detail["loc"]))
+    fact = detail["msg"].removeprefix("Value error, ")
+    fact = fact.replace("Input should be", "must be").replace("greater than or equal to", ">=")
+    fact = fact.replace("greater than", ">").replace("less than or equal to", "<=").replace("less than", "<")
+    shown = detail["input"] if isinstance(detail["input"], (str, int, float, bool)) else None
+    hint = HINTS.get(str(detail["loc"][-1]) if detail["loc"] else "", "see recipes/schema.py for ranges and units")
+    return RecipeError(f"{subject}: {path}" if path else subject, fact[0].lower() + fact[1:], got=shown, hint=hint)
+
+
+def _did_you_mean(location: tuple[int | str, ...]) -> str:
+    """The nearest key of the same section, else the sections that have the key."""
+    model: type[BaseModel] = Recipe
+    table = False
+    for part in location[:-1]:
+        if table:
+            table = False
+            continue
+        field = model.model_fields.get(str(part))
+        inner = _section_of(field.annotation) if field else None
+        if field is None or inner is None:
+            break
+        model, table = inner, _is_table(field.annotation)
+    wrong = str(location[-1])
+    near = difflib.get_close_matches(wrong, model.model_fields, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    owners = sorted(path for path, name in _all_keys(Recipe) if name == wrong)
+    if owners:
+        return f"{wrong} is a key of {', '.join(owners[:3])}"
+    return f"the keys here are {', '.join(model.model_fields)}"
+
+
+def _all_keys(model: type[BaseModel], path: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, field in model.model_fields.items():
+        found.append((path or "the recipe's top", name))
+        inner = _section_of(field.annotation)
+        if inner is not None:
+            found += _all_keys(inner, f"{path}.{name}" if path else name)
+    return found
