@@ -111,6 +111,10 @@ class CurationCard(Report):
     licences: dict[str, int]
     duplicate_samples: list[tuple[str, str, float]]
     """Kept id, removed id, Jaccard similarity."""
+    example_rejects: dict[str, int] = Field(default_factory=dict)
+    """``task: reason`` to the number of examples that were not made."""
+    missing: list[str] = Field(default_factory=list)
+    """Sources of the recipe that this corpus does not hold."""
 
 
 class LoadPoint(Report):

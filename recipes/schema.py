@@ -34,7 +34,11 @@ class Section(BaseModel):
 
 
 class Source(Section):
-    """One source of documents. ``path`` is relative to the corpus; field paths are dotted, ``a.b[0]`` an element."""
+    """One source of documents. ``path`` is relative to the corpus.
+
+    Field paths are dotted: ``a.b[0]`` is an element, ``a[].b`` every element's ``b``, ``a|b`` the first that is not
+    empty, ``a+b`` both texts one after the other.
+    """
 
     path: str
     use: Literal["pretraining", "tasks", "replay"]
@@ -48,6 +52,8 @@ class Source(Section):
     date: str = ""
     cut_before: str = ""
     """Text from the first occurrence of this marker on is dropped (boilerplate of a form)."""
+    drop_lines: tuple[str, ...] = ()
+    """Regular expressions, case folded: a line that one of them matches from its start is dropped (form headers)."""
     max_chars: int = Field(20_000, ge=100)
     """Longer texts are split (pretraining) or cut (tasks) at a paragraph end."""
     max_documents: int = sized(1_000_000, ge=1)
@@ -80,6 +86,12 @@ class Task(Section):
     """Answer fields whose gold value must be printed in the text; examples without are rejected with that reason."""
     numeric: tuple[str, ...] = ()
     """Answer fields that hold a figure: a swapped digit or a neighbour's figure makes the wrong answers for DPO."""
+    labels: dict[str, dict[str, str]] = {}
+    """Name of a value or answer field to a table: what stands in the row, to what people call it."""
+    suite: Literal["vertical", "general"] = "vertical"
+    """``general``: the general-ability suite, asked after every stage and never trained on."""
+    choices: str = ""
+    """Field path of a list of options, shown as ``{choices}`` with letters."""
     max_train: int = sized(2_000, ge=1)
 
 
