@@ -1,0 +1,182 @@
+"""One build: its recipe, its place, its lease on the vertical, and what happened in it so far."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from contracts.artifacts import Artifact, digest
+from contracts.errors import BusyError, InputError
+from contracts.reports import StageLine
+from flows.settings import Settings
+from flows.store import Store
+from ledger import Ledger, Lease
+from recipes.catalogue import AS_OF, device_row, devices
+from recipes.fingerprint import fingerprint, identity
+from recipes.schema import Recipe
+
+LOG_EVERY_SECONDS = 2.0
+CACHE_OF_DIGESTS = "digests.json"
+
+
+@dataclass
+class Build:
+    """What the choke point needs to know, and what it leaves behind for the report."""
+
+    id: str
+    recipe: Recipe
+    settings: Settings
+    ledger: Ledger
+    store: Store
+    corpus: Path | None = None
+    only: str = ""
+    from_stage: str = ""
+    lines: list[StageLine] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    logger: Any = field(default_factory=lambda: logging.getLogger("stillroom"))
+    running: str = ""
+    """The stage under way."""
+    _forcing: bool = False
+    _logged_at: float = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """Where the build's own records and report lie."""
+        return self.settings.home / "builds" / self.id
+
+    def forced(self, stage: str) -> bool:
+        """``--from STAGE`` makes that stage, and all after it, anew."""
+        self._forcing = self._forcing or bool(self.from_stage and _names(self.from_stage, stage))
+        return self._forcing
+
+    def wanted(self, stage: str) -> bool:
+        """Whether ``--only`` names this stage."""
+        return _names(self.only, stage)
+
+    def data(self, stage: str) -> dict[str, str]:
+        """Digests of the documents that a stage reads itself (curation does)."""
+        if stage != "curate" or self.corpus is None:
+            return {}
+        return corpus_digests(self.corpus, sorted({source.path for source in self.recipe.sources.values()}))
+
+    def open_lease(self, stage: str, artifact: str, device: bool) -> Lease:
+        """Open a line in the ledger; nothing starts before it is written."""
+        name, count = (self.settings.device, self.settings.device_count) if device else ("cpu", 1)
+        return self.ledger.open_lease(self.id, stage, artifact, name, count, host=socket.gethostname(),
+                                      supervisor_pid=os.getpid())
+
+    def record(self, line: StageLine) -> None:
+        """Keep a stage's line, in memory and on disk."""
+        self.lines.append(line)
+        how = f"cached, saves {line.saved_device_seconds:.0f} s" if line.cached else f"{line.device_seconds:.1f} s"
+        self.logger.info("%s: %s", line.stage, how)
+        self._write("lines.json", [one.model_dump(mode="json") for one in self.lines])
+
+    def line(self, stage: str, fingerprint_: str, artifact: Artifact, lease_id: int) -> StageLine:
+        """The line of a stage that has just run, as the ledger booked it."""
+        booked = self.ledger.lease_cost(lease_id)
+        return StageLine(stage=stage, fingerprint=fingerprint_, kind=artifact.kind, cached=False, device=booked.device,
+                         device_seconds=booked.device_seconds, usd=booked.usd, metrics=artifact.metrics)
+
+    def note(self, text: str) -> None:
+        """Keep a decision that is no artifact's own."""
+        self.notes.append(text)
+        self.logger.info(text)
+
+    def progress(self, stage: str, told: dict[str, Any]) -> None:
+        """How far the running stage is, for whoever watches."""
+        self._write("progress.json", {"stage": stage, "at": time.time(), **told})
+
+    def log(self, stage: str, line: str) -> None:
+        """A line of a stage's output, at most one every two seconds; the whole of it is in the stage's log."""
+        if time.monotonic() - self._logged_at >= LOG_EVERY_SECONDS:
+            self._logged_at = time.monotonic()
+            self.logger.info("%s | %s", stage, line[:300])
+
+    def _write(self, name: str, data: Any) -> None:
+        part = self.folder / f".{name}.part"
+        part.write_text(json.dumps(data, ensure_ascii=False, default=str), encoding="utf-8")
+        part.rename(self.folder / name)
+
+
+@contextmanager
+def opened(
+    build_id: str, recipe: Recipe, settings: Settings, corpus: Path | None, only: str, from_stage: str
+) -> Iterator[Build]:
+    """A build that holds its vertical; raises BusyError while another one builds it."""
+    with _sole_builder(settings.home, recipe.vertical):
+        ledger = open_ledger(settings)
+        ledger.reconcile(datetime.now(UTC), settings.lease_ttl_seconds)
+        build = Build(build_id, recipe, settings, ledger, Store(settings.home), corpus, only, from_stage)
+        build.folder.mkdir(parents=True, exist_ok=True)
+        ledger.start_build(build_id, recipe.vertical, recipe.scale, fingerprint(identity(recipe)))
+        yield build
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger with the catalogue's prices, or the user's own for the device in use."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger.open(settings.ledger, spool=settings.home / "spool.jsonl")
+    since = datetime.fromisoformat(AS_OF)
+    for name, row in devices().items():
+        if row.usd_per_hour is not None:
+            ledger.add_price(name, since, row.usd_per_hour[1], "recipes/devices.yaml, specialist cloud on demand")
+    known = device_row(settings.device)
+    if settings.usd_per_device_hour is not None:
+        ledger.add_price(settings.device, since, settings.usd_per_device_hour, "STILLROOM_USD_PER_DEVICE_HOUR")
+    elif known is not None and known[1].usd_per_hour is not None:
+        ledger.add_price(settings.device, since, known[1].usd_per_hour[1], f"recipes/devices.yaml: {known[0]}")
+    return ledger
+
+
+def corpus_digests(corpus: Path, paths: list[str]) -> dict[str, str]:
+    """SHA-256 of every file of the corpus that a source names; a missing one is recorded as missing."""
+    if not corpus.exists():
+        hint = "give a folder with the recipe's sources, or leave --corpus out to let the writer make documents"
+        raise InputError("--corpus", "is not there", got=corpus, hint=hint)
+    if corpus.is_file():
+        return {corpus.name: digest(corpus)}
+    found: dict[str, str] = {}
+    for path in paths:
+        place = corpus / path
+        files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
+        joined = hashlib.sha256()
+        for one in files:
+            joined.update(f"{one.relative_to(corpus)}:{digest(one) if one.is_file() else 'missing'}\n".encode())
+        found[path] = joined.hexdigest()
+    return found
+
+
+def _names(pattern: str, stage: str) -> bool:
+    """``student`` names every student, ``student:student-7b`` one; ``serving`` and ``evaluation`` are the rooms' words."""
+    words = {"serving": "serve", "evaluation": "evaluate", "distill": "distil", "curation": "curate"}
+    wanted = words.get(pattern, pattern)
+    return stage == wanted or stage.split(":")[0] == wanted
+
+
+@contextmanager
+def _sole_builder(home: Path, vertical: str) -> Iterator[None]:
+    lock_path = home / "locks" / f"{vertical}.lock"
+    lock_path.parent.mkdir(parents=True, exist_ok=True)
+    with lock_path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            hint = "wait for it; its progress is in the Prefect page and in stillroom ledger"
+            raise BusyError(vertical, "is being built already", got=lock.read().strip() or None, hint=hint) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        yield

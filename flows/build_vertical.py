@@ -1,0 +1,86 @@
+"""The flow that Prefect launches: documents to served students, for one vertical at one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.artifacts import Artifact
+from contracts.errors import InputError, StillroomError
+from flows.assemble import assemble
+from flows.build import Build, opened
+from flows.chain import Surroundings, build
+from flows.lifeline import die_with_worker
+from flows.publish import publish_report
+from flows.settings import Settings
+from flows.step import stage_task
+from recipes.load import load
+from recipes.schema import Section
+
+
+class BuildOrder(BaseModel):
+    """What a build is asked for. Checked by Prefect before a run is created."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vertical: str = "finance"
+    scale: str = "local"
+    overrides: list[str] = Field(default_factory=list)
+    """``section.key=value``."""
+    corpus: str | None = None
+    """Folder or file of documents; none: ``STILLROOM_CORPUS``, else the recipe's writer makes them."""
+    from_stage: str = ""
+    only: str = ""
+
+
+@flow(name="build-vertical", persist_result=False, validate_parameters=True)
+def build_vertical(
+    vertical: str = "finance",
+    scale: str = "local",
+    overrides: list[str] | None = None,
+    corpus: str | None = None,
+    from_stage: str = "",
+    only: str = "",
+) -> str:
+    """Build a vertical's model family; returns the path of its report."""
+    die_with_worker()
+    order = BuildOrder(vertical=vertical, scale=scale, overrides=overrides or [], corpus=corpus,
+                       from_stage=from_stage, only=only)  # fmt: skip
+    settings = Settings()
+    recipe = load(order.vertical, order.scale, tuple(order.overrides))
+    documents = Path(order.corpus).expanduser().resolve() if order.corpus else settings.corpus
+    if documents is not None and not documents.exists():
+        raise InputError("--corpus", "is not there", got=documents, hint="give a folder or a file of documents")
+    build_id = str(flow_run.id or "by-hand")
+    with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
+        running.logger = get_run_logger()
+        return _built(running)
+
+
+def _built(running: Build) -> str:
+    def step(
+        name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+    ) -> Artifact:
+        return stage_task(running, name, module, section, dict(inputs), device)
+
+    try:
+        build(step, running.recipe, surroundings(running), running.note)
+    except StillroomError as error:
+        publish_report(running, assemble(running, error))
+        raise
+    return publish_report(running, assemble(running, None))
+
+
+def surroundings(running: Build) -> Surroundings:
+    """What the chain needs to know of this machine."""
+    price = running.ledger.price_now(running.settings.device)
+    return Surroundings(
+        corpus=running.corpus,
+        engine_python=running.settings.vllm_python,
+        usd_per_device_hour=price,
+        allow_downloads=running.settings.allow_downloads,
+    )

@@ -1,0 +1,184 @@
+"""The command line: ``stillroom VERB``. Data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from contracts.errors import InputError, StillroomError
+from flows.settings import CHECKOUT, Settings
+from recipes.load import load, scales, verticals
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turns a company's own documents into a family of small models, and books every GPU-hour on the way.\n\n"
+    "Start here: `stillroom plan finance`, then `stillroom demo finance --scale smoke`.",
+)
+stdout, stderr = Console(), Console(stderr=True)
+
+Vertical = Annotated[str, typer.Argument(help=f"One of: {', '.join(verticals())}.", metavar="VERTICAL")]
+Scale = Annotated[str, typer.Option(help="Sizes and models: smoke, local, single-gpu or production.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. sft.max_tokens=20000.")]
+Corpus = Annotated[Path | None, typer.Option(help="Folder or file of documents; else the recipe's writer makes them.")]
+From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]
+Only = Annotated[str, typer.Option(help="Run this stage only, from cached inputs, e.g. serving.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def validate(vertical: Annotated[str, typer.Argument(help="A vertical; all of them if left out.")] = "") -> None:
+    """Check recipes, at every scale: keys, ranges, settings that exclude each other."""
+    names = [vertical] if vertical else verticals()
+    for name in names:
+        for scale in scales():
+            load(name, scale)
+    stdout.print(f"{len(names)} recipes x {len(scales())} scales are valid")
+
+
+@app.command()
+def plan(
+    vertical: Vertical, scale: Scale = "local", overrides: Set = None, corpus: Corpus = None,
+    device: Annotated[str, typer.Option(help="A device of recipes/devices.yaml, e.g. H100-SXM.")] = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What a build would run, take and cost, without running anything."""
+    from flows.plan import plan as make_plan
+    from flows.plan import table
+
+    settings = Settings()
+    made = make_plan(load(vertical, scale, tuple(overrides or ())), settings, _documents(corpus, settings), device)
+    if as_json:
+        stdout.print_json(made.model_dump_json())
+        return
+    stdout.print(table(made))
+    for note in made.notes:
+        stderr.print(f"[dim]{note}[/dim]")
+
+
+@app.command()
+def run(
+    vertical: Vertical, scale: Scale = "local", overrides: Set = None, corpus: Corpus = None,
+    from_stage: From = "", only: Only = "",
+) -> None:  # fmt: skip
+    """Build a vertical here and now, through the same flow as `prefect deployment run`."""
+    settings = Settings()
+    load(vertical, scale, tuple(overrides or ()))  # a bad recipe is refused before anything is started
+    documents = _documents(corpus, settings)
+    from flows import platform
+
+    platform.up(settings, stderr.print)
+    from flows.build_vertical import build_vertical
+
+    page = build_vertical(vertical, scale, overrides or [], str(documents) if documents else None, from_stage, only)
+    stdout.print(page, soft_wrap=True)
+
+
+@app.command()
+def curate(vertical: Vertical, scale: Scale = "local", corpus: Corpus = None, overrides: Set = None) -> None:
+    """Curate a corpus and print where its card lies; nothing is trained."""
+    settings = Settings()
+    load(vertical, scale, tuple(overrides or ()))
+    documents = _documents(corpus, settings)
+    from flows import platform
+
+    platform.up(settings, stderr.print)
+    from flows.curate import curate as curate_flow
+
+    stdout.print(curate_flow(vertical, scale, str(documents) if documents else None, overrides), soft_wrap=True)
+
+
+@app.command()
+def demo(vertical: Vertical = "finance", scale: Scale = "local", corpus: Corpus = None) -> None:
+    """Start everything, launch the deployment, show its progress, and print report, scores and costs."""
+    from flows.demo import demo as run_demo
+
+    settings = Settings()
+    raise typer.Exit(run_demo(settings, vertical, scale, _documents(corpus, settings), stdout, stderr))
+
+
+@app.command()
+def why(vertical: Vertical, stage: Annotated[str, typer.Argument(help="A stage of the chain, e.g. distil.")],
+        scale: Scale = "local", overrides: Set = None, corpus: Corpus = None) -> None:  # fmt: skip
+    """Why a stage would run again: which component of its fingerprint changed since the cached artifact."""
+    from flows.plan import why as explain
+
+    settings = Settings()
+    lines = explain(load(vertical, scale, tuple(overrides or ())), settings, _documents(corpus, settings), stage)
+    for line in lines or [f"{stage}: cached, nothing changed"]:
+        stdout.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def up() -> None:
+    """Start Prefect (server, work pool, worker) and register the deployments; state lies in one folder."""
+    from flows import platform
+    from flows.build import open_ledger, reconcile
+
+    settings = Settings()
+    platform.up(settings, stderr.print)
+    reconcile(open_ledger(settings), settings)
+    stdout.print(f"Prefect: {settings.api_url.removesuffix('/api')}")
+    stdout.print(f"PREFECT_API_URL={settings.api_url} .venv/bin/prefect deployment run 'build-vertical/finance'", soft_wrap=True)
+
+
+@app.command()
+def down() -> None:
+    """Stop worker and server, then close what they left open in the ledger."""
+    from flows import platform
+    from flows.build import open_ledger, reconcile
+
+    settings = Settings()
+    platform.down(settings, stderr.print)
+    reconcile(open_ledger(settings), settings)
+
+
+@app.command()
+def ledger(
+    build: Annotated[str, typer.Argument(help="A build's id (its first letters do); else the last build.")] = "",
+    all_builds: Annotated[bool, typer.Option("--all", help="One line a build.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Device-seconds and cost by stage, as booked."""
+    from flows.books import show
+
+    show(Settings(), build, all_builds, as_json, stdout)
+
+
+@app.command()
+def report(build: Annotated[str, typer.Argument(help="A build's id (its first letters do); else the last.")] = "") -> None:
+    """Print where a build's report lies."""
+    folder = Settings().home / "builds"
+    found = sorted(folder.glob(f"{build}*/report.html"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError("report", "there is none", got=build or str(folder), hint="stillroom run finance makes one")
+    stdout.print(str(found[-1]), soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; an error of the house ends with its message and its exit code, not a stack trace."""
+    try:
+        app()
+    except StillroomError as error:
+        stderr.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+def _documents(corpus: Path | None, settings: Settings) -> Path | None:
+    """The documents named, or the setting's; checked before anything is started."""
+    found = corpus or settings.corpus
+    if found is not None and not found.exists():
+        hint = "give a folder or a file of documents, or leave it out: the recipe's writer makes them"
+        raise InputError("--corpus", "is not there", got=found, hint=hint)
+    return found.expanduser().resolve() if found is not None else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The flow of the data team: an inbox to a curated corpus and its card, without training anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from flows import chain
+from flows.build import opened
+from flows.build_vertical import surroundings
+from flows.settings import Settings
+from flows.step import stage_task
+from recipes.load import load
+
+
+@flow(name="curate", persist_result=False)
+def curate(
+    vertical: str = "finance", scale: str = "local", corpus: str | None = None, overrides: list[str] | None = None
+) -> str:
+    """Curate a corpus; returns the card's path."""
+    settings = Settings()
+    recipe = load(vertical, scale, tuple(overrides or ()))
+    documents = Path(corpus).expanduser().resolve() if corpus else settings.corpus
+    with opened(str(flow_run.id or "by-hand"), recipe, settings, documents, "", "") as running:
+        running.logger = get_run_logger()
+
+        def step(name, module, section, inputs, *, device=False):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return stage_task(running, name, module, section, dict(inputs), device)
+
+        artifact = chain.curate(step, recipe, surroundings(running))
+    card = artifact.path / "card.html"
+    create_markdown_artifact(f"Curated {vertical}: {artifact.metrics}\n\nCard: `{card}`", key=f"curation-{vertical}".replace("_", "-"))
+    return str(card)

@@ -1,0 +1,155 @@
+"""The plan: the chain walked without running anything. What is cached, what each stage would take, what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from rich.table import Table
+
+from contracts.artifacts import Artifact
+from contracts.errors import BudgetError, StillroomError
+from flows.build import corpus_digests
+from flows.chain import Surroundings, build
+from flows.settings import Settings
+from flows.step import code_version
+from flows.store import Store
+from recipes.catalogue import device_row, devices
+from recipes.estimate import Estimate, estimate
+from recipes.fingerprint import changes, components, fingerprint
+from recipes.schema import Recipe, Section
+
+
+class PlannedStage(BaseModel):
+    """One stage of a plan. Seconds and USD as p10, p50, p90; None where the stage holds no device."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    fingerprint: str
+    cached: bool
+    components: dict[str, object]
+    device_seconds: tuple[float, float, float] | None = None
+    usd: tuple[float, float, float] | None = None
+    memory_gib: float | None = None
+    fits: bool | None = None
+
+
+class Plan(BaseModel):
+    """A whole build, planned."""
+
+    model_config = ConfigDict(frozen=True)
+
+    vertical: str
+    scale: str
+    device: str
+    stages: list[PlannedStage]
+    notes: list[str]
+
+    @property
+    def seconds_to_run(self) -> tuple[float, float, float]:
+        """Device-seconds of what is not cached."""
+        bands = [one.device_seconds for one in self.stages if one.device_seconds and not one.cached]
+        return (sum(b[0] for b in bands), sum(b[1] for b in bands), sum(b[2] for b in bands))
+
+    @property
+    def usd_to_run(self) -> tuple[float, float, float] | None:
+        """USD of what is not cached; None where the device has no price."""
+        bands = [one.usd for one in self.stages if one.usd and not one.cached]
+        return (sum(b[0] for b in bands), sum(b[1] for b in bands), sum(b[2] for b in bands)) if bands else None
+
+
+def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = "") -> Plan:
+    """Walk the chain; nothing runs, nothing is leased. Raises BudgetError when the usual case is over the budget."""
+    name = device or default_device(recipe, settings)
+    store, stages, notes = Store(settings.home), [], []
+
+    def step(
+        stage: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+    ) -> Artifact:
+        data = _data(recipe, corpus) if stage == "curate" else {}
+        parts = components(stage, section, {k: a.fingerprint for k, a in inputs.items()}, code_version(module), data)
+        identity = fingerprint(parts)
+        found = store.find(stage, identity)
+        expected = estimate(recipe, stage, name) if device else None
+        stages.append(_planned(stage, identity, found is not None, parts, expected, name))
+        return found or Artifact(kind="planned", fingerprint=identity)
+
+    around = Surroundings(corpus, settings.vllm_python, None, settings.allow_downloads)
+    build(step, recipe, around, notes.append)
+    made = Plan(vertical=recipe.vertical, scale=recipe.scale, device=name, stages=stages, notes=notes)
+    over = made.usd_to_run
+    if over is not None and over[1] > recipe.budget.usd:
+        hint = "raise budget.usd, or lower the sizes of the dearest stage below"
+        raise BudgetError("plan", f"is over the budget of {recipe.budget.usd:,.0f} USD", got=f"{over[1]:,.0f} USD", hint=hint)
+    return made
+
+
+def why(recipe: Recipe, settings: Settings, corpus: Path | None, stage: str) -> list[str]:
+    """What differs between the newest published artifact of a stage and the one this recipe asks for."""
+    planned = {one.stage: one for one in plan(recipe, settings, corpus).stages}
+    if stage not in planned:
+        names = ", ".join(planned)
+        raise StillroomError("stage", "is not in this chain", got=repr(stage), hint=f"its stages: {names}")
+    wanted = planned[stage]
+    if wanted.cached:
+        return []
+    earlier = Store(settings.home).remembered(stage)
+    if not earlier:
+        return [f"{stage} has never been built"]
+    return changes(earlier[0], wanted.components) or [f"{stage}: its artifact {wanted.fingerprint} is damaged or gone"]
+
+
+def default_device(recipe: Recipe, settings: Settings) -> str:
+    """The catalogue device a plan is for: an H100 for the large scales, else the one at hand."""
+    if recipe.scale in ("single-gpu", "production"):
+        return "H100-SXM"
+    known = device_row(settings.device)
+    return known[0] if known else "cpu"
+
+
+def table(made: Plan) -> Table:
+    """The plan as a terminal table."""
+    shown = Table(title=f"{made.vertical} at scale {made.scale} on {made.device}", title_justify="left")
+    for heading in ("stage", "cached", "device-hours p10 / p50 / p90", "USD p50", "memory GiB", "fits"):
+        shown.add_column(heading, justify="left" if heading == "stage" else "right")
+    for one in made.stages:
+        hours = " / ".join(_hours(s) for s in one.device_seconds) if one.device_seconds else "-"
+        usd = f"{one.usd[1]:,.2f}" if one.usd else "-"
+        memory = f"{one.memory_gib:.1f}" if one.memory_gib is not None else "-"
+        fits = "-" if one.fits is None else "yes" if one.fits else "[red]no[/red]"
+        shown.add_row(one.stage, "yes" if one.cached else "no", hours, usd, memory, fits)
+    total = made.usd_to_run
+    hours = " / ".join(_hours(s) for s in made.seconds_to_run)
+    shown.add_section()
+    shown.add_row("to run", "", hours, f"{total[1]:,.2f}" if total else "no price", "", "")
+    return shown
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.2f}" if seconds >= 36 else f"{seconds / 3600:.4f}"
+
+
+def _planned(
+    stage: str, identity: str, cached: bool, parts: dict[str, object], expected: Estimate | None, device: str
+) -> PlannedStage:
+    row = devices()[device]
+    if expected is None:
+        return PlannedStage(stage=stage, fingerprint=identity, cached=cached, components=parts)
+    price = row.usd_per_hour[1] / 3600 if row.usd_per_hour else None
+    low, usual, high = expected.seconds
+    return PlannedStage(
+        stage=stage,
+        fingerprint=identity,
+        cached=cached,
+        components=parts,
+        device_seconds=expected.seconds,
+        usd=(low * price, usual * price, high * price) if price is not None else None,
+        memory_gib=expected.memory_gib,
+        fits=expected.memory_gib * 2**30 <= row.memory_gb * 1e9 * 0.92,
+    )
+
+
+def _data(recipe: Recipe, corpus: Path | None) -> dict[str, str]:
+    return corpus_digests(corpus, sorted({source.path for source in recipe.sources.values()})) if corpus else {}
