@@ -1,0 +1,194 @@
+"""Where the ledger's rows lie: opening, migrating, transactions, and errors turned into the house's form.
+
+SQLite runs in WAL with ``synchronous=FULL`` (a commit survives a power cut). Every transaction has a connection of its
+own: a file that was moved or replaced is noticed at the next write, and a forked process shares nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from contracts.errors import LedgerError
+
+REVISIONS = ("0001",)
+"""Schema revisions this code knows, oldest first; the last one is what it reads and writes."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+HINTS = {
+    "database is locked": (
+        "is locked by another process",
+        "find who holds it with fuser, then run the command again",
+    ),
+    "disk is full": ("cannot be written: the disk is full", "free disk space, then run the command again"),
+    "readonly database": ("cannot be written: it is read-only", "make the file and its folder writable by this user"),
+    "unable to open": ("cannot be opened", "check that the folder exists and is writable by this user"),
+    "not a database": ("is not a database", "name another file, or restore the ledger from its backup"),
+    "malformed": ("is damaged", "restore the ledger from its backup; `sqlite3 FILE .recover` reads what is left"),
+    "no such table": ("has lost its tables", "restore the ledger from its backup, or open an empty file"),
+    "No module named": ("needs a database driver that is not installed", "install the driver, or use sqlite:///"),
+    "insert-only": ("refused a change to a booked row", "book a correction as a new row instead"),
+}
+
+
+class UnreachableError(LedgerError):
+    """The database cannot be read or written now; an event that meets this waits in the spool."""
+
+
+class Database:
+    """One ledger's database: ``reading()`` and ``writing()`` give connections inside a transaction."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.name = name
+        self._engine, self._writing_engine = engine, engine.execution_options(write=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A consistent snapshot."""
+        with _house_errors(self.name), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The one writer (SQLite: ``BEGIN IMMEDIATE``); committed when the block ends without an error."""
+        with _house_errors(self.name), self._writing_engine.begin() as connection:
+            yield connection
+
+
+def open_database(url: str, busy_seconds: float) -> Database:
+    """Open, create where missing, and migrate to the newest revision. Raises LedgerError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise LedgerError(
+            url, "is not a database URL", hint="for example sqlite:////var/lib/stillroom/ledger.db"
+        ) from error
+    name = parsed.render_as_string(hide_password=True)
+    with _house_errors(name):
+        if parsed.get_backend_name() == "sqlite":
+            engine = _sqlite_engine(sqlite_file(url), busy_seconds)
+        else:
+            engine = create_engine(parsed, poolclass=NullPool)
+    database = Database(engine, name)
+    with database.reading() as connection:
+        known = _revision(connection, name)
+    if known != REVISIONS[-1]:
+        with database.writing() as connection:
+            # Asked again under the write lock: of several processes that open a new ledger, one migrates.
+            if _revision(connection, name) != REVISIONS[-1]:
+                _migrate(connection)
+    return database
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL, None for other databases. Raises LedgerError for a ledger in memory."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if not parsed.database or parsed.database == ":memory:":
+        raise LedgerError(url, "a ledger must be kept in a file", hint="give sqlite:///path/to/ledger.db")
+    return Path(parsed.database).absolute()
+
+
+def _sqlite_engine(file: Path | None, busy_seconds: float) -> Engine:
+    assert file is not None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _prepare(file, busy_seconds)
+
+    def connect() -> sqlite3.Connection:
+        # mode=rw: a ledger that vanished is an error, not a reason to begin an empty one.
+        return sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        # recursive_triggers: INSERT OR REPLACE would otherwise delete a row without asking the triggers.
+        for setting in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
+            connection.execute(f"PRAGMA {setting}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _prepare(file: Path, busy_seconds: float) -> None:
+    """Create the file where missing and put it into WAL mode, which it keeps."""
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection = sqlite3.connect(file, timeout=busy_seconds, isolation_level=None)
+            try:
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    connection.execute("PRAGMA journal_mode=WAL")
+                return
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            # Several processes that turn a new file to WAL at once meet "locked" without SQLite's own waiting.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _revision(connection: Connection, name: str) -> str | None:
+    """The schema's revision, None for an empty database. Raises LedgerError for a newer or foreign one."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    hint = "update this checkout, or name another database"
+    if "alembic_version" not in tables:
+        raise LedgerError(
+            name, "is a database of something else", got=f"tables {', '.join(sorted(tables)[:5])}", hint=hint
+        )
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if len(found) != 1 or found[0] not in REVISIONS:
+        raise LedgerError(
+            name,
+            f"has a schema that is newer than this code or not a ledger's; known is up to {REVISIONS[-1]}",
+            got=", ".join(found) or "none",
+            hint=hint,
+        )
+    return str(found[0])
+
+
+def _migrate(connection: Connection) -> None:
+    # Alembic takes 0.3 s to import and is needed once in a ledger's life.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _house_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        raise _ledger_error(name, error) from error
+
+
+def _ledger_error(name: str, error: Exception) -> LedgerError:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    said = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+    fact, hint = next(
+        (answer for sign, answer in HINTS.items() if sign in said),
+        ("could not be read or written", "is the database up, and is the URL right?"),
+    )
+    kind = LedgerError if isinstance(error, IntegrityError | sqlite3.IntegrityError) else UnreachableError
+    if kind is LedgerError and "insert-only" not in said:
+        fact, hint = "refused a row", "is the build started and the lease opened in this ledger?"
+    return kind(name, fact, got=said, hint=hint)
