@@ -17,11 +17,13 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from contracts.errors import InputError
 from training.device import Device, device_in_use
 
 GOLDEN = "golden.json"
+logging.disable_progress_bar()  # one @progress line serves instead
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -100,10 +102,26 @@ def save_adapter(model: PeftModel, out_dir: Path) -> None:
     config_file.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
 
 
+def model_metrics(model: PreTrainedModel) -> dict[str, Any]:
+    """Sizes that later stages and reports read from a model artifact."""
+    config = model.config.get_text_config()
+    return {
+        "layers": int(config.num_hidden_layers),
+        "hidden": int(config.hidden_size),
+        "vocab": int(config.vocab_size),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
 def copy_golden(source: Path | None, out_dir: Path) -> None:
     """Carry the golden conversations from one model folder to the next."""
     if source is not None and (source / GOLDEN).is_file():
         shutil.copyfile(source / GOLDEN, out_dir / GOLDEN)
+
+
+def weight_bytes(path: Path) -> int:
+    """Size of a model's weights on disk."""
+    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
 
 
 def trainable_parameters(model: torch.nn.Module) -> Iterable[tuple[str, torch.nn.Parameter]]:
