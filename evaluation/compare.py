@@ -1,0 +1,149 @@
+"""Stage ``compare``: a gate. A challenger against a champion on the same items: GO, NO-GO or INCONCLUSIVE.
+
+Output: comparison.json (``Comparison``). Numpy alone; no model is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contracts.artifacts import Artifact, describe
+from contracts.errors import GateError
+from contracts.reports import Comparison, Estimate, Verdict
+from contracts.stage import stage_main
+from contracts.usage import Usage
+from evaluation.evaluate import read_items, read_report
+from evaluation.intervals import mcnemar_exact, paired_difference, paired_ratio
+from evaluation.scoring import GENERAL, LOWER_IS_BETTER, ItemScore, columns
+from recipes.stage_sections import CompareSection
+
+CODE_VERSION = "1"
+LEAST_ITEMS = 8
+"""Below this a bootstrap interval means nothing: the verdict is INCONCLUSIVE whatever the difference."""
+MOST_ITEMS = 1_000_000
+"""A need beyond it is not stated: the difference lies on the margin."""
+
+
+def compare(section: CompareSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
+    """``champion`` and ``challenger`` evaluations in, kind ``comparison`` out.
+
+    Metrics: ``verdict``, ``difference``, ``low``, ``high``, ``mcnemar_p``, ``items_needed``, ``retention`` (challenger
+    over champion) with ``retention_low`` and ``retention_high``, ``general_difference`` where a budget was given.
+    """
+    champion, challenger = inputs["champion"], inputs["challenger"]
+    _refuse_two_engines(champion, challenger)
+    before, after = paired(champion, challenger, section.suite)
+    counts_before, statistic = columns(before, section.metric)
+    counts_after, _ = columns(after, section.metric)
+    drawn = (counts_before, counts_after, statistic, section.bootstrap, section.seed)
+    difference, retention = paired_difference(*drawn), paired_ratio(*drawn)
+    decided, needed, reason = verdict(difference, section.margin, section.metric in LOWER_IS_BETTER)
+    general = _general(section, champion, challenger)
+    if general is not None and section.forgetting_budget is not None:
+        decided, reason = forgetting(general, section.forgetting_budget, decided, reason)
+    comparison = Comparison(
+        champion=section.champion,
+        challenger=section.challenger,
+        metric=section.metric,
+        suite=section.suite,
+        difference=difference,
+        mcnemar_p=mcnemar_exact(np.array([one.right for one in before]), np.array([one.right for one in after])),
+        verdict=decided,
+        items_needed=needed if decided == "INCONCLUSIVE" else None,
+        reason=reason,
+    )
+    (out_dir / "comparison.json").write_text(comparison.model_dump_json(indent=2), encoding="utf-8")
+    return describe(out_dir, "comparison", _metrics(comparison, retention, general)), Usage()
+
+
+def verdict(difference: Estimate, margin: float, lower_is_better: bool = False) -> tuple[Verdict, int | None, str]:
+    """GO where the whole interval lies above minus the margin, NO-GO where it lies below, else INCONCLUSIVE.
+
+    Returns the verdict, the items that would settle it (the interval narrows with the root of their number) and why.
+    """
+    sign = -1 if lower_is_better else 1
+    value = sign * difference.value
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    shown = f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] on {difference.n} items"
+    if difference.n < LEAST_ITEMS:
+        return "INCONCLUSIVE", LEAST_ITEMS, f"{shown}: fewer than {LEAST_ITEMS} items decide nothing"
+    if low > -margin:
+        return "GO", None, f"{shown}: no loss beyond the margin of {margin:g}"
+    if high < -margin:
+        return "NO-GO", None, f"{shown}: a loss beyond the margin of {margin:g}"
+    distance = abs(value + margin)
+    width = value - low if value > -margin else high - value
+    wanted = difference.n * (width / distance) ** 2 if distance > 0 else math.inf
+    if wanted > MOST_ITEMS:
+        return "INCONCLUSIVE", None, f"{shown}: the difference lies on the margin of {margin:g}; the champion stays"
+    needed = max(difference.n + 1, math.ceil(wanted))
+    more = needed - difference.n
+    return "INCONCLUSIVE", needed, f"{shown}: {more} more items would settle it at this difference; the champion stays"
+
+
+def forgetting(general: Estimate, budget: float, decided: Verdict, reason: str) -> tuple[Verdict, str]:
+    """NO-GO where the loss of general accuracy is beyond the budget with its whole interval."""
+    shown = f"general accuracy {general.value:+.3f} [{general.low:+.3f}, {general.high:+.3f}] on {general.n} items"
+    if general.high < -budget and general.n >= LEAST_ITEMS:
+        return "NO-GO", f"{shown}: a loss beyond the forgetting budget of {budget:g}; {reason}"
+    if general.value < -budget:
+        return decided, f"{reason}; {shown}: beyond the forgetting budget of {budget:g}, but within chance"
+    return decided, f"{reason}; {shown}: within the forgetting budget of {budget:g}"
+
+
+def paired(champion: Artifact, challenger: Artifact, suite: str) -> tuple[list[ItemScore], list[ItemScore]]:
+    """The suite's items of both, in the same order; raises GateError where they were not asked the same."""
+    before = {one.id: one for one in read_items(champion) if one.task == suite}
+    after = {one.id: one for one in read_items(challenger) if one.task == suite}
+    differing = sorted(before.keys() ^ after.keys())
+    differing += [one for one in before.keys() & after.keys() if before[one].gold != after[one].gold]
+    if differing or not before:
+        raise GateError(
+            f"suite {suite}",
+            "must hold the same items on both sides",
+            got=f"{len(before)} and {len(after)}, {len(differing)} of them differ ({', '.join(differing[:3])})",
+            hint="evaluate both models on the same corpus",
+        )
+    return list(before.values()), [after[one] for one in before]
+
+
+def _general(section: CompareSection, champion: Artifact, challenger: Artifact) -> Estimate | None:
+    if section.forgetting_budget is None or GENERAL not in read_report(champion).suites:
+        return None
+    before, after = paired(champion, challenger, GENERAL)
+    counts_before, statistic = columns(before, "accuracy")
+    counts_after, _ = columns(after, "accuracy")
+    return paired_difference(counts_before, counts_after, statistic, section.bootstrap, section.seed)
+
+
+def _refuse_two_engines(champion: Artifact, challenger: Artifact) -> None:
+    engines = read_report(champion).engine, read_report(challenger).engine
+    if engines[0] != engines[1]:
+        hint = "evaluate both with the same engine; a difference of engines looks like one of models"
+        raise GateError("comparison", "needs one engine for both sides", got=" and ".join(engines), hint=hint)
+
+
+def _metrics(comparison: Comparison, retention: Estimate | None, general: Estimate | None) -> dict[str, Any]:
+    difference = comparison.difference
+    figures: dict[str, Any] = {
+        "verdict": comparison.verdict,
+        "reason": comparison.reason,
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "mcnemar_p": comparison.mcnemar_p,
+        "items_needed": comparison.items_needed,
+    }
+    if retention is not None:
+        figures |= {"retention": retention.value, "retention_low": retention.low, "retention_high": retention.high}
+    if general is not None:
+        figures["general_difference"] = general.value
+    return figures
+
+
+if __name__ == "__main__":
+    stage_main(compare, CompareSection)
