@@ -21,6 +21,7 @@ from contracts.reports import (
     StageLine,
 )
 from flows.build import Build
+from ledger.report import build_lines, build_totals
 from recipes.catalogue import models
 
 Kind = TypeVar("Kind", bound=Report)
@@ -38,11 +39,11 @@ def assemble(build: Build, error: StillroomError | None) -> BuildReport:
         build_id=build.id,
         vertical=recipe.vertical,
         scale=recipe.scale,
-        started_at=build.ledger.build_started(build.id),
+        started_at=build_totals(build.ledger, build.id).started_at,
         finished_at=datetime.now(UTC) if error is None else None,
         stopped_at=build.running if error is not None else "",
         stop_reason=str(error) if error is not None else "",
-        stages=_with_waste(build),
+        stages=_as_booked(build),
         primary_task=recipe.evaluation.primary_task,
         primary_metric=recipe.evaluation.primary_metric,
         base="base",
@@ -64,12 +65,25 @@ def assemble(build: Build, error: StillroomError | None) -> BuildReport:
     )
 
 
-def _with_waste(build: Build) -> list[StageLine]:
-    wasted = build.ledger.wasted_by_stage(build.id)
-    known = {line.stage for line in build.lines}
-    lines = [line.model_copy(update={"wasted_device_seconds": wasted.get(line.stage, 0.0)}) for line in build.lines]
-    lost = [StageLine(stage=stage, wasted_device_seconds=s) for stage, s in wasted.items() if stage not in known]
-    return lines + lost
+def _as_booked(build: Build) -> list[StageLine]:
+    """The build's stages with what the ledger says of them; a stage that left no artifact is there too."""
+    told = {(line.stage, line.fingerprint): line for line in build.lines}
+    lines = []
+    for booked in build_lines(build.ledger, build.id):
+        line = told.get((booked.stage, booked.artifact_fingerprint))
+        line = line or StageLine(stage=booked.stage, fingerprint=booked.artifact_fingerprint, error=booked.status)
+        lines.append(
+            line.model_copy(
+                update={
+                    "device": booked.device,
+                    "device_seconds": booked.device_seconds,
+                    "usd": None if booked.micro_usd is None else booked.micro_usd / 1e6,
+                    "saved_device_seconds": booked.saved_seconds,
+                    "wasted_device_seconds": booked.wasted_seconds,
+                }
+            )
+        )
+    return lines
 
 
 def _teacher(whole: dict[str, Artifact]) -> str:

@@ -7,27 +7,25 @@ import hashlib
 import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from contracts.artifacts import Artifact, digest
+from contracts.artifacts import digest
 from contracts.errors import BusyError, InputError
 from contracts.reports import StageLine
 from flows.settings import Settings
 from flows.store import Store
-from ledger import Ledger, Lease
+from ledger import Lease, Ledger
 from recipes.catalogue import AS_OF, device_row, devices
 from recipes.fingerprint import fingerprint, identity
 from recipes.schema import Recipe
 
 LOG_EVERY_SECONDS = 2.0
-CACHE_OF_DIGESTS = "digests.json"
 
 
 @dataclass
@@ -73,21 +71,14 @@ class Build:
     def open_lease(self, stage: str, artifact: str, device: bool) -> Lease:
         """Open a line in the ledger; nothing starts before it is written."""
         name, count = (self.settings.device, self.settings.device_count) if device else ("cpu", 1)
-        return self.ledger.open_lease(self.id, stage, artifact, name, count, host=socket.gethostname(),
-                                      supervisor_pid=os.getpid())
+        return self.ledger.hold(self.id, stage, artifact, name, count)
 
     def record(self, line: StageLine) -> None:
         """Keep a stage's line, in memory and on disk."""
         self.lines.append(line)
-        how = f"cached, saves {line.saved_device_seconds:.0f} s" if line.cached else f"{line.device_seconds:.1f} s"
+        how = f"cached, saves {line.saved_device_seconds:.0f} s" if line.cached else f"{line.wall_seconds:.1f} s"
         self.logger.info("%s: %s", line.stage, how)
         self._write("lines.json", [one.model_dump(mode="json") for one in self.lines])
-
-    def line(self, stage: str, fingerprint_: str, artifact: Artifact, lease_id: int) -> StageLine:
-        """The line of a stage that has just run, as the ledger booked it."""
-        booked = self.ledger.lease_cost(lease_id)
-        return StageLine(stage=stage, fingerprint=fingerprint_, kind=artifact.kind, cached=False, device=booked.device,
-                         device_seconds=booked.device_seconds, usd=booked.usd, metrics=artifact.metrics)
 
     def note(self, text: str) -> None:
         """Keep a decision that is no artifact's own."""
@@ -117,7 +108,7 @@ def opened(
     """A build that holds its vertical; raises BusyError while another one builds it."""
     with _sole_builder(settings.home, recipe.vertical):
         ledger = open_ledger(settings)
-        ledger.reconcile(datetime.now(UTC), settings.lease_ttl_seconds)
+        reconcile(ledger, settings)
         build = Build(build_id, recipe, settings, ledger, Store(settings.home), corpus, only, from_stage)
         build.folder.mkdir(parents=True, exist_ok=True)
         ledger.start_build(build_id, recipe.vertical, recipe.scale, fingerprint(identity(recipe)))
@@ -127,17 +118,34 @@ def opened(
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger with the catalogue's prices, or the user's own for the device in use."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger.open(settings.ledger, spool=settings.home / "spool.jsonl")
+    ledger = Ledger.open(settings.ledger, spool=settings.home / "spool")
     since = datetime.fromisoformat(AS_OF)
-    for name, row in devices().items():
-        if row.usd_per_hour is not None:
-            ledger.add_price(name, since, row.usd_per_hour[1], "recipes/devices.yaml, specialist cloud on demand")
-    known = device_row(settings.device)
-    if settings.usd_per_device_hour is not None:
-        ledger.add_price(settings.device, since, settings.usd_per_device_hour, "STILLROOM_USD_PER_DEVICE_HOUR")
-    elif known is not None and known[1].usd_per_hour is not None:
-        ledger.add_price(settings.device, since, known[1].usd_per_hour[1], f"recipes/devices.yaml: {known[0]}")
+    prices = {
+        name: [(since, row.usd_per_hour[1], "recipes/devices.yaml, specialist cloud on demand")]
+        for name, row in devices().items()
+        if row.usd_per_hour is not None
+    }
+    price, source = device_price(settings)
+    if price is not None:
+        prices[settings.device] = [(since, price, source)]
+    ledger.load_prices(prices)
     return ledger
+
+
+def device_price(settings: Settings) -> tuple[float | None, str]:
+    """USD per hour of the device in use and where the figure is from; None where nobody says."""
+    if settings.usd_per_device_hour is not None:
+        return settings.usd_per_device_hour, "STILLROOM_USD_PER_DEVICE_HOUR"
+    known = device_row(settings.device)
+    if known is None or known[1].usd_per_hour is None:
+        return None, "no price known"
+    return known[1].usd_per_hour[1], f"recipes/devices.yaml: {known[0]}"
+
+
+def reconcile(ledger: Ledger, settings: Settings) -> None:
+    """Close what dead supervisors left open; a living orphan is reported."""
+    for one in ledger.reconcile(ttl_seconds=settings.lease_ttl_seconds):
+        logging.getLogger("stillroom").warning("ledger: %s", one)
 
 
 def corpus_digests(corpus: Path, paths: list[str]) -> dict[str, str]:
@@ -159,7 +167,7 @@ def corpus_digests(corpus: Path, paths: list[str]) -> dict[str, str]:
 
 
 def _names(pattern: str, stage: str) -> bool:
-    """``student`` names every student, ``student:student-7b`` one; ``serving`` and ``evaluation`` are the rooms' words."""
+    """``student`` names every student, ``student:student-7b`` one; the rooms' names do for their stages."""
     words = {"serving": "serve", "evaluation": "evaluate", "distill": "distil", "curation": "curate"}
     wanted = words.get(pattern, pattern)
     return stage == wanted or stage.split(":")[0] == wanted

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.artifacts import Artifact
 from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
-from flows.build import Build, opened
+from flows.build import Build, device_price, opened
 from flows.chain import Surroundings, build
 from flows.lifeline import die_with_worker
 from flows.publish import publish_report
@@ -77,7 +77,7 @@ def _built(running: Build) -> str:
 
 def surroundings(running: Build) -> Surroundings:
     """What the chain needs to know of this machine."""
-    price = running.ledger.price_now(running.settings.device)
+    price, _ = device_price(running.settings)
     return Surroundings(
         corpus=running.corpus,
         engine_python=running.settings.vllm_python,

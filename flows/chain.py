@@ -147,9 +147,7 @@ def _base(step: Step, recipe: Recipe, name: str) -> Artifact:
     return step(f"base:{name}", "training.base", section, {})
 
 
-def _merged(
-    step: Step, recipe: Recipe, name: str, model: Artifact, adapter: Artifact, corpus: Artifact
-) -> Artifact:
+def _merged(step: Step, recipe: Recipe, name: str, model: Artifact, adapter: Artifact, corpus: Artifact) -> Artifact:
     if adapter.kind == "model":  # a full fine-tune has nothing to merge
         return adapter
     inputs = {"model": model, "adapter": adapter, "corpus": corpus}
@@ -173,9 +171,9 @@ def _students(
     inputs = {"corpus": corpus}
     if recipe.capture.teacher_prompts:
         greedy = Answering(max_new_tokens=recipe.evaluation.answering.max_new_tokens)
-        section = AnswerSection(answering=greedy, split="train", max_items=recipe.capture.teacher_prompts)
+        asking = AnswerSection(answering=greedy, split="train", max_items=recipe.capture.teacher_prompts)
         asked = {"model": teacher, "corpus": corpus}
-        inputs = inputs | {"answers": step("teacher", "evaluation.answer", section, asked, device=True)}
+        inputs = inputs | {"answers": step("teacher", "evaluation.answer", asking, asked, device=True)}
     distilled = step("distil", "distillation.select", recipe.capture, inputs)
     captured = {"model": teacher, "distilled": distilled}
     capture = step("capture", "distillation.capture", recipe.capture, captured, device=True)

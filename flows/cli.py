@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 
 from contracts.errors import InputError, StillroomError
-from flows.settings import CHECKOUT, Settings
+from flows.settings import Settings
 from recipes.load import load, scales, verticals
 
 app = typer.Typer(
@@ -126,7 +125,9 @@ def up() -> None:
     platform.up(settings, stderr.print)
     reconcile(open_ledger(settings), settings)
     stdout.print(f"Prefect: {settings.api_url.removesuffix('/api')}")
-    stdout.print(f"PREFECT_API_URL={settings.api_url} .venv/bin/prefect deployment run 'build-vertical/finance'", soft_wrap=True)
+    stdout.print(
+        f"PREFECT_API_URL={settings.api_url} .venv/bin/prefect deployment run 'build-vertical/finance'", soft_wrap=True
+    )
 
 
 @app.command()
@@ -153,7 +154,9 @@ def ledger(
 
 
 @app.command()
-def report(build: Annotated[str, typer.Argument(help="A build's id (its first letters do); else the last.")] = "") -> None:
+def report(
+    build: Annotated[str, typer.Argument(help="A build's id (its first letters do); else the last.")] = "",
+) -> None:
     """Print where a build's report lies."""
     folder = Settings().home / "builds"
     found = sorted(folder.glob(f"{build}*/report.html"), key=lambda path: path.stat().st_mtime)

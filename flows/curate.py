@@ -32,5 +32,7 @@ def curate(
 
         artifact = chain.curate(step, recipe, surroundings(running))
     card = artifact.path / "card.html"
-    create_markdown_artifact(f"Curated {vertical}: {artifact.metrics}\n\nCard: `{card}`", key=f"curation-{vertical}".replace("_", "-"))
+    create_markdown_artifact(
+        f"Curated {vertical}: {artifact.metrics}\n\nCard: `{card}`", key=f"curation-{vertical}".replace("_", "-")
+    )
     return str(card)

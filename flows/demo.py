@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,9 +25,7 @@ from flows.settings import CHECKOUT, Settings
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-def demo(
-    settings: Settings, vertical: str, scale: str, corpus: Path | None, stdout: Console, stderr: Console
-) -> int:
+def demo(settings: Settings, vertical: str, scale: str, corpus: Path | None, stdout: Console, stderr: Console) -> int:
     """Bring-up, ``prefect deployment run``, progress, report; returns the exit code."""
     platform.up(settings, stderr.print)
     run_id = _launch(settings, vertical, scale, corpus)
@@ -49,7 +48,12 @@ def _launch(settings: Settings, vertical: str, scale: str, corpus: Path | None) 
     command = [sys.executable, "-m", "prefect", "deployment", "run", f"build-vertical/{vertical}",
                "--params", json.dumps(parameters)]  # fmt: skip
     said = subprocess.run(
-        command, capture_output=True, text=True, cwd=CHECKOUT, env=os.environ | platform.environment(settings), check=False
+        command,
+        capture_output=True,
+        text=True,
+        cwd=CHECKOUT,
+        env=os.environ | platform.environment(settings),
+        check=False,
     )
     found = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", said.stdout)
     if said.returncode != 0 or found is None:
@@ -62,11 +66,16 @@ def _follow(settings: Settings, run_id: str, stderr: Console) -> tuple[str, str]
     """Show the running stage until the run has ended; returns its final state and message."""
     from prefect.client.orchestration import get_client
 
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.fields[what]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        TextColumn("{task.fields[what]}"),
+        TimeElapsedColumn(),
+    )
     with get_client(sync_client=True) as client, Progress(*columns, console=stderr) as bars:
         bar, stage = bars.add_task("waiting for the worker", total=None, what=""), ""
         while True:
-            state = client.read_flow_run(run_id).state
+            state = client.read_flow_run(UUID(run_id)).state
             if state is not None and state.type.value in ENDED:
                 bars.update(bar, description=state.type.value.lower(), what="")
                 return state.type.value, state.message or ""

@@ -1,4 +1,4 @@
-"""The plan: the chain walked without running anything. What is cached, what each stage would take, what does not fit."""
+"""The plan: the chain walked without running anything. What is cached, what a stage would take, what does not fit."""
 
 from __future__ import annotations
 
@@ -62,27 +62,31 @@ class Plan(BaseModel):
 
 def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = "") -> Plan:
     """Walk the chain; nothing runs, nothing is leased. Raises BudgetError when the usual case is over the budget."""
-    name = device or default_device(recipe, settings)
-    store, stages, notes = Store(settings.home), [], []
+    planned_on = device or default_device(recipe, settings)
+    store = Store(settings.home)
+    stages: list[PlannedStage] = []
+    notes: list[str] = []
 
     def step(
-        stage: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+        name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
     ) -> Artifact:
-        data = _data(recipe, corpus) if stage == "curate" else {}
-        parts = components(stage, section, {k: a.fingerprint for k, a in inputs.items()}, code_version(module), data)
+        data = _data(recipe, corpus) if name == "curate" else {}
+        parts = components(name, section, {k: a.fingerprint for k, a in inputs.items()}, code_version(module), data)
         identity = fingerprint(parts)
-        found = store.find(stage, identity)
-        expected = estimate(recipe, stage, name) if device else None
-        stages.append(_planned(stage, identity, found is not None, parts, expected, name))
+        found = store.find(name, identity)
+        expected = estimate(recipe, name, planned_on) if device else None
+        stages.append(_planned(name, identity, found is not None, parts, expected, planned_on))
         return found or Artifact(kind="planned", fingerprint=identity)
 
     around = Surroundings(corpus, settings.vllm_python, None, settings.allow_downloads)
     build(step, recipe, around, notes.append)
-    made = Plan(vertical=recipe.vertical, scale=recipe.scale, device=name, stages=stages, notes=notes)
+    made = Plan(vertical=recipe.vertical, scale=recipe.scale, device=planned_on, stages=stages, notes=notes)
     over = made.usd_to_run
     if over is not None and over[1] > recipe.budget.usd:
         hint = "raise budget.usd, or lower the sizes of the dearest stage below"
-        raise BudgetError("plan", f"is over the budget of {recipe.budget.usd:,.0f} USD", got=f"{over[1]:,.0f} USD", hint=hint)
+        raise BudgetError(
+            "plan", f"is over the budget of {recipe.budget.usd:,.0f} USD", got=f"{over[1]:,.0f} USD", hint=hint
+        )
     return made
 
 

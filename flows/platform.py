@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -81,10 +82,9 @@ def down(settings: Settings, say: Any) -> None:
     pids = _pids(settings)
     for name in ("worker", "server"):
         one = pids.get(name)
-        if not _alive(one):
-            continue
-        _stop(int(one["pid"]))
-        say(f"{name} stopped")
+        if one is not None and _alive(one):
+            _stop(int(one["pid"]))
+            say(f"{name} stopped")
     (settings.home / "pids.json").unlink(missing_ok=True)
 
 
@@ -98,10 +98,8 @@ def _register(say: Any) -> None:
 
     told = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
     with get_client(sync_client=True) as client:
-        try:
+        with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-        except ObjectAlreadyExists:
-            pass
         for row in told["deployments"]:
             module, name = row["entrypoint"].replace("/", ".").split(".py:")
             flow = getattr(importlib.import_module(module), name)
@@ -137,13 +135,11 @@ def _watch_zombies() -> None:
     from prefect.events.schemas.events import ResourceSpecification
 
     name = "stillroom-dead-runs"
-    try:
+    with contextlib.suppress(ValueError):  # raised where there is none of that name
         Automation.read(name=name)
         return
-    except ValueError:
-        pass
     ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
-    Automation(
+    watcher: Any = Automation(
         name=name,
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
@@ -155,7 +151,8 @@ def _watch_zombies() -> None:
             within=timedelta(seconds=ZOMBIE_SECONDS),
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its heartbeats stopped")],
-    ).create()
+    )
+    watcher.create()
 
 
 def _launch(settings: Settings, name: str, arguments: list[str]) -> None:
@@ -171,7 +168,7 @@ def _launch(settings: Settings, name: str, arguments: list[str]) -> None:
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     pids = _pids(settings) | {name: {"pid": child.pid, "started": start_ticks(child.pid)}}
     (settings.home / "pids.json").write_text(json.dumps(pids), encoding="utf-8")
@@ -212,10 +209,8 @@ def _stop(pid: int, patience_seconds: float = 20.0) -> None:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
 
 
 def _pids(settings: Settings) -> dict[str, Any]:

@@ -86,7 +86,9 @@ class StageProcess:
             raise _raised(result.error)
         if code != 0 or result.artifact is None or result.usage is None:
             got = f"signal {-code}" if code < 0 else f"exit code {code}"
-            hint = "the same command goes on from the last complete checkpoint; the log's end:\n  " + "\n  ".join(self.tail)
+            hint = "the same command goes on from the last complete checkpoint; the log's end:\n  " + "\n  ".join(
+                self.tail
+            )
             raise StageError(f"stage {self.spec.stage}", "its process ended early", got=got, hint=hint)
         return result.artifact.model_copy(update={"path": self.spec.out_dir}), result.usage
 

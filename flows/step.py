@@ -1,7 +1,7 @@
 """The choke point: fingerprint -> cached? -> lease -> run the stage in its own process -> record -> close the lease.
 
-Every device-second passes here, so this is where truth is kept: the lease is open in the ledger before the child starts,
-and closed with its exit code whatever happened. Prefect sees each step as a task; it decides nothing.
+Every device-second passes here, so truth is kept here: the lease is open in the ledger before the child starts, and
+closed with its exit code whatever happened. Prefect sees each step as a task; it decides nothing.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ from flows.build import Build
 from flows.process import StageProcess
 from flows.settings import CHECKOUT
 from ledger import Heartbeat
+from ledger.processes import start_ticks
 from recipes.fingerprint import components, fingerprint
 from recipes.schema import Section
 
 
 @task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def stage_task(build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool) -> Artifact:
+def stage_task(
+    build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool
+) -> Artifact:
     """One stage as Prefect shows it."""
     return run_step(build, name, module, section, inputs, device)
 
@@ -53,47 +56,76 @@ def run_step(
     found = build.store.find(name, identity)
     if found is not None and not build.forced(name):
         saved = build.ledger.record_saved(build.id, name, identity)
-        build.record(StageLine(stage=name, fingerprint=identity, kind=found.kind, cached=True, saved_device_seconds=saved,
-                               metrics=found.metrics))
+        build.record(
+            StageLine(
+                stage=name,
+                fingerprint=identity,
+                kind=found.kind,
+                cached=True,
+                saved_device_seconds=saved,
+                metrics=found.metrics,
+            )
+        )
         return found
     if build.only and not build.wanted(name):
-        raise InputError(f"--only {build.only}", "needs an artifact that is not built yet", got=name,
-                         hint=f"run without --only first, or stillroom why {build.recipe.vertical} {name}")
+        raise InputError(
+            f"--only {build.only}",
+            "needs an artifact that is not built yet",
+            got=name,
+            hint=f"run without --only first, or stillroom why {build.recipe.vertical} {name}",
+        )
     build.store.remember(name, parts)
     return _run(build, name, module, section, inputs, device, identity, parts)
 
 
 def _run(
-    build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool,
-    identity: str, parts: dict[str, Any],
+    build: Build,
+    name: str,
+    module: str,
+    section: Section,
+    inputs: Mapping[str, Artifact],
+    device: bool,
+    identity: str,
+    parts: dict[str, Any],
 ) -> Artifact:
     work = build.store.work(name, identity)
     with _alone(work):
-        spec = StageSpec(stage=name, section=section.model_dump(mode="json"), out_dir=work / "out", parent_pid=os.getpid(),
-                         inputs={key: one.path for key, one in inputs.items()})
-        process = StageProcess(module, spec, work, build.settings.allow_downloads,
-                               lambda told: build.progress(name, told), lambda line: build.log(name, line))
+        spec = StageSpec(
+            stage=name,
+            section=section.model_dump(mode="json"),
+            out_dir=work / "out",
+            parent_pid=os.getpid(),
+            inputs={key: one.path for key, one in inputs.items()},
+        )
+        process = StageProcess(
+            module,
+            spec,
+            work,
+            build.settings.allow_downloads,
+            lambda told: build.progress(name, told),
+            lambda line: build.log(name, line),
+        )
+        build.running = name
         build.progress(name, {"done": 0, "total": 0, "what": ""})
-        artifact, usage, lease_id = _booked(build, name, identity, process, device)
+        artifact, usage = _booked(build, name, identity, process, device)
         stamped = artifact.model_copy(update={
             "fingerprint": identity, "stage": name, "inputs": parts["inputs"], "section": parts["section"],
             "code_version": parts["code_version"], "usage": usage,
         })  # fmt: skip
         published = build.store.publish(stamped, name)
     shutil.rmtree(work, ignore_errors=True)
-    build.record(build.line(name, identity, published, lease_id))
+    build.record(StageLine(stage=name, fingerprint=identity, kind=published.kind, device=usage.device,
+                           wall_seconds=usage.wall_seconds, metrics=published.metrics))  # fmt: skip
     return published
 
 
-def _booked(
-    build: Build, name: str, identity: str, process: StageProcess, device: bool
-) -> tuple[Artifact, Usage, int]:
+def _booked(build: Build, name: str, identity: str, process: StageProcess, device: bool) -> tuple[Artifact, Usage]:
     lease = build.open_lease(name, identity, device)
     exit_code, usage = 1, Usage(device=lease.device, device_count=lease.device_count)
     try:
         with Heartbeat(build.ledger, lease.id, build.settings.heartbeat_seconds):
             child = process.start()
-            build.ledger.attach_child(lease.id, child.pid)
+            build.ledger.attach_child(lease.id, child.pid, start_ticks(child.pid) or 0)
             artifact, usage = process.finish(child)
             exit_code = 0
     except Exception as error:  # the only one in the house: it records and re-raises
@@ -101,7 +133,7 @@ def _booked(
         raise
     finally:
         build.ledger.close(lease.id, exit_code, usage)
-    return artifact, usage, lease.id
+    return artifact, usage
 
 
 @cache
@@ -109,7 +141,9 @@ def code_version(module: str) -> str:
     """The stage's declared ``CODE_VERSION``, read without importing the module (and its torch)."""
     tree = ast.parse(CHECKOUT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "CODE_VERSION" for t in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "CODE_VERSION" for t in node.targets
+        ):
             return str(ast.literal_eval(node.value))
     raise InputError(module, "declares no CODE_VERSION", hint='add CODE_VERSION = "1" to the stage\'s module')
 

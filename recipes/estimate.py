@@ -67,7 +67,9 @@ def estimate(recipe: Recipe, stage: str, device_name: str) -> Estimate | None:
         case "sample" | "teacher" | "evaluate":
             return Estimate(_answer_seconds(recipe, kind, params, device), _inference_memory(model, recipe))
         case "capture":
-            return Estimate(_flops_seconds(2 * params * _distil_tokens(recipe), device), _inference_memory(model, recipe))
+            return Estimate(
+                _flops_seconds(2 * params * _distil_tokens(recipe), device), _inference_memory(model, recipe)
+            )
         case "student" if student is not None:
             flops = 6 * params * min(student.max_tokens, _distil_tokens(recipe) * student.optimiser.epochs)
             return Estimate(_flops_seconds(flops, device), _full_memory(model, recipe, keep))
@@ -75,7 +77,11 @@ def estimate(recipe: Recipe, stage: str, device_name: str) -> Estimate | None:
             cells = len(recipe.serving.concurrency) + len(recipe.serving.request_rates)
             tokens = cells * recipe.serving.requests_per_cell * recipe.serving.output_tokens
             run = _decode_seconds(tokens, params, device)
-            seconds = (run[0] + SERVE_START_SECONDS[0], run[1] + SERVE_START_SECONDS[1], run[2] + SERVE_START_SECONDS[2])
+            seconds = (
+                run[0] + SERVE_START_SECONDS[0],
+                run[1] + SERVE_START_SECONDS[1],
+                run[2] + SERVE_START_SECONDS[2],
+            )
             return Estimate(seconds, _inference_memory(model, recipe))
         case _:
             return None
