@@ -90,7 +90,7 @@ def test_overrides_are_typed_and_checked() -> None:
     assert load("finance", "local", ("sft.optimiser.learning_rate=1e-4",)).sft.optimiser.learning_rate == 1e-4
     with pytest.raises(RecipeError, match=r"did you mean max_tokens\?"):
         load("finance", "local", ("sft.max_token=5",))
-    with pytest.raises(InputError, match="must be section.key=value"):
+    with pytest.raises(InputError, match=r"must be section\.key=value"):
         load("finance", "local", ("sft.max_tokens",))
 
 
