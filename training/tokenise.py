@@ -168,15 +168,16 @@ def _examples(corpus: Artifact, name: str) -> Iterable[ChatExample]:
 
 def _documents(corpus: Artifact) -> Iterable[tuple[Document, bool, bool]]:
     """Pretraining and replay text as ``(document, replay, held out)``."""
-    for name, replay in (("pretraining.jsonl", False), ("replay.jsonl", True)):
-        own_held_out = f"held_out_{name}"
-        if own_held_out in corpus.files:
-            yield from ((one, replay, True) for one in read_jsonl(corpus.file(own_held_out), Document))
-        if name not in corpus.files:
-            continue
-        for document in read_jsonl(corpus.file(name), Document):
+    for use, replay in (("pretraining", False), ("replay", True)):
+        held_out = _read_documents(corpus, f"{use}_heldout.jsonl")
+        yield from ((document, replay, True) for document in held_out)
+        for document in _read_documents(corpus, f"{use}.jsonl"):
             draw = int.from_bytes(hashlib.sha256((document.entity or document.id).encode()).digest()[:8], "big")
-            yield document, replay, own_held_out not in corpus.files and draw % HELD_OUT_EVERY == 0
+            yield document, replay, not held_out and draw % HELD_OUT_EVERY == 0
+
+
+def _read_documents(corpus: Artifact, name: str) -> list[Document]:
+    return list(read_jsonl(corpus.file(name), Document)) if name in corpus.files else []
 
 
 def _tokens(rows: list[dict[str, Any]], replay: bool | None = None) -> int:
