@@ -1,0 +1,255 @@
+"""Reading a writer file: includes, tables, and every fault at once before a document is written."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from contracts.errors import RecipeError
+from data_curation.writer.engine import Table
+from data_curation.writer.schema import Draw, SourceSpec, WriterSpec
+from data_curation.writer.templates import FILTERS, Reference, parsed, stray_braces
+
+RECIPES = Path(__file__).parent.parent.parent / "recipes"
+
+
+class Grammar(NamedTuple):
+    """A writer file with its includes and tables read."""
+
+    spec: WriterSpec
+    tables: dict[str, Table]
+    files: tuple[Path, ...]
+    """All files it was made of: their bytes are part of what the documents are."""
+
+
+def writer_path(vertical: str, file: str) -> Path:
+    """Where a recipe's writer file lies: beside the recipe, or where an absolute path says."""
+    return RECIPES / vertical / file
+
+
+def load(path: Path) -> Grammar:
+    """The grammar of a writer file. Raises RecipeError with every fault found."""
+    files: list[Path] = []
+    faults: list[RecipeError] = []
+    spec, tables = _joined(path, files, faults, ())
+    if not faults:
+        faults = list(_reference_faults(_subject(path), spec, tables))
+    if faults:
+        raise RecipeError(_subject(path), f"{len(faults)} faults", faults=faults)
+    return Grammar(spec, tables, tuple(files))
+
+
+def _subject(path: Path) -> str:
+    return str(path.relative_to(RECIPES.parent)) if path.is_relative_to(RECIPES.parent) else str(path)
+
+
+def _joined(
+    path: Path, files: list[Path], faults: list[RecipeError], above: tuple[Path, ...]
+) -> tuple[WriterSpec, dict[str, Table]]:
+    own = _parsed(path, faults)
+    files.append(path)
+    tables: dict[str, Table] = {}
+    slots: dict[str, Draw] = {}
+    phrases: dict[str, Draw] = {}
+    sources: dict[str, SourceSpec] = {}
+    for name in own.include:
+        other = (path.parent / name).resolve()
+        if other in above or other == path.resolve():
+            faults.append(RecipeError(f"{_subject(path)}: include", "includes itself", got=name, hint="leave it out"))
+            continue
+        spec, below = _joined(other, files, faults, (*above, path.resolve()))
+        tables |= below
+        slots |= spec.slots
+        phrases |= spec.phrases
+        sources |= spec.sources
+    tables |= {name: _table(path, name, value, files, faults) for name, value in own.tables.items()}
+    merged = WriterSpec(slots=slots | own.slots, phrases=phrases | own.phrases, sources=sources | own.sources)
+    return merged, tables
+
+
+def _parsed(path: Path, faults: list[RecipeError]) -> WriterSpec:
+    subject = _subject(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return WriterSpec.model_validate(data or {})
+    except OSError as error:
+        hint = "name a file beside the recipe in writer.file"
+        faults.append(RecipeError(subject, "cannot be read", got=error.strerror, hint=hint))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        faults.append(RecipeError(subject, "is not YAML", got=" ".join(str(error).split()), hint="mend the line"))
+    except ValidationError as error:
+        for detail in error.errors():
+            where = ".".join(str(part) for part in detail["loc"])
+            if detail["type"] == "extra_forbidden":
+                faults.append(RecipeError(f"{subject}: {where}", "no such key", hint=_nearest(str(detail["loc"][-1]))))
+                continue
+            fact = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            shown = detail["input"] if isinstance(detail["input"], str | int | float) else None
+            hint = "see data_curation/writer/schema.py"
+            faults.append(RecipeError(f"{subject}: {where}", fact[0].lower() + fact[1:], got=shown, hint=hint))
+    return WriterSpec()
+
+
+def _nearest(key: str) -> str:
+    known = sorted({name for kind in _kinds(BaseModel) for name in kind.model_fields})
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]}?" if near else "see data_curation/writer/schema.py for the keys"
+
+
+def _kinds(_: type[BaseModel]) -> list[type[BaseModel]]:
+    from data_curation.writer import schema
+
+    return [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, schema.Part)]
+
+
+def _table(
+    path: Path, name: str, value: str | list[dict[str, Any]], files: list[Path], faults: list[RecipeError]
+) -> Table:
+    where = f"{_subject(path)}: tables.{name}"
+    if not isinstance(value, str):
+        rows: Table = value
+    else:
+        try:
+            with (path.parent / value).open(encoding="utf-8", newline="") as lines:
+                rows = list(csv.DictReader(lines))
+        except OSError as error:
+            faults.append(RecipeError(where, "cannot be read", got=value, hint=str(error.strerror)))
+            return []
+        files.append(path.parent / value)
+    broken = [i for i, row in enumerate(rows, 1) if row.keys() != rows[0].keys() or None in row.values()]
+    if not rows or broken:
+        got = f"row {broken[0]}" if broken else "no rows"
+        faults.append(RecipeError(where, "needs rows with the same columns", got=got, hint="mend the table"))
+    return rows
+
+
+def _reference_faults(subject: str, spec: WriterSpec, tables: dict[str, Table]) -> Iterator[RecipeError]:
+    """References to what does not exist, in every template."""
+    shared = spec.slots | spec.phrases
+    for name, draw in shared.items():
+        yield from _draw_faults(f"{subject}: {name}", draw, shared, tables, lenient=True)
+    for name, source in spec.sources.items():
+        known = shared | source.slots | source.phrases
+        where = f"{subject}: sources.{name}"
+        for part, draw in (source.slots | source.phrases).items():
+            yield from _draw_faults(f"{where}.{part}", draw, known, tables)
+        for part, template in (("text", source.text), ("entity", source.entity), ("date", source.date)):
+            yield from _template_faults(f"{where}.{part}", template, known, tables)
+        for key, path in _row_templates(source.row, "row"):
+            yield from _template_faults(f"{where}.{path}", key, known, tables)
+        for rules in source.wrong.values():
+            for rule in rules:
+                for template in rule.values:
+                    yield from _template_faults(f"{where}.wrong", template, known, tables)
+        for one in source.collect:
+            if one not in known | _inner(known):
+                yield RecipeError(f"{where}.collect", "no such phrase or slot", got=one, hint=_near(one, known))
+        for path in source.wrong:
+            if not _has_path(source.row, path):
+                hint = f"the row has {', '.join(source.row)}"
+                yield RecipeError(f"{where}.wrong", "no such path in row", got=path, hint=hint)
+        yield from _endless(where, source, known)
+
+
+def _draw_faults(
+    where: str, draw: Draw, known: dict[str, Draw], tables: dict[str, Table], *, lenient: bool = False
+) -> Iterator[RecipeError]:
+    """``lenient``: a shared phrase may use slots that only the sources know."""
+    for option in draw.one_of:
+        if not lenient:
+            yield from _template_faults(where, option.text, known, tables)
+    table = draw.row or (draw.repeat.table if draw.repeat else "")
+    if table and table not in tables:
+        yield RecipeError(where, "no such table", got=table, hint=_near(table, tables))
+    elif table:
+        for column, template in draw.where.items():
+            if column not in tables[table][0]:
+                yield RecipeError(where, "no such column", got=column, hint=_near(column, tables[table][0]))
+            yield from _template_faults(where, template, known, tables)
+    if draw.repeat:
+        inner = known | draw.repeat.slots | {"index": Draw(digits="#"), "item": Draw(row=table or "?")}
+        templates = [draw.repeat.text]
+        for record in draw.repeat.records:
+            templates += [template for template, _ in _row_templates(record, "")]
+        for template in templates:
+            yield from _template_faults(where, template, inner, tables)
+        for name, slot in draw.repeat.slots.items():
+            yield from _draw_faults(f"{where}.{name}", slot, inner, tables)
+
+
+def _template_faults(
+    where: str, template: str, known: dict[str, Draw], tables: dict[str, Table]
+) -> Iterator[RecipeError]:
+    if stray_braces(template):
+        hint = "a reference is {name}, {name.column} or {name|filter}, in lower case"
+        yield RecipeError(where, "has a brace that is no reference", got=repr(template), hint=hint)
+    for part in parsed(template):
+        if not isinstance(part, Reference):
+            continue
+        if part.name not in known:
+            yield RecipeError(where, "no such slot or phrase", got=part.name, hint=_near(part.name, known))
+        elif part.column:
+            table = known[part.name].row
+            columns = tables[table][0] if table in tables else {}
+            if part.column not in columns:
+                got = f"{part.name}.{part.column}"
+                yield RecipeError(where, "no such column", got=got, hint=_near(part.column, columns))
+        for name, _ in part.filters:
+            if name not in FILTERS:
+                yield RecipeError(where, "no such filter", got=name, hint=_near(name, FILTERS))
+
+
+def _near(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known)[:12])}"
+
+
+def _row_templates(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield value, path
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _row_templates(one, path)
+    elif isinstance(value, dict) and value.keys() not in ({"collected"}, {"rows_of"}):
+        for key, one in value.items():
+            yield from _row_templates(one, f"{path}.{key}")
+
+
+def _inner(known: dict[str, Draw]) -> dict[str, Draw]:
+    """The slots of repeated lines."""
+    return {name: slot for draw in known.values() if draw.repeat for name, slot in draw.repeat.slots.items()}
+
+
+def _has_path(row: Any, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(row, dict) or part not in row:
+            return False
+        row = row[part]
+    return True
+
+
+def _endless(where: str, source: SourceSpec, known: dict[str, Draw]) -> Iterator[RecipeError]:
+    """Draws that lead back to themselves."""
+    uses = {
+        name: {part.name for option in draw.one_of for part in parsed(option.text) if isinstance(part, Reference)}
+        for name, draw in known.items()
+    }
+    done: set[str] = set()
+
+    def walk(name: str, above: tuple[str, ...]) -> Iterator[str]:
+        if name in above:
+            yield " -> ".join((*above[above.index(name) :], name))
+        elif name not in done:
+            for inner in sorted(uses.get(name, ())):
+                yield from walk(inner, (*above, name))
+            done.add(name)
+
+    for name in known:
+        for cycle in walk(name, ()):
+            yield RecipeError(where, "leads back to itself", got=cycle, hint="break the circle")
