@@ -1,0 +1,230 @@
+"""The curation stage: documents in; pretraining text, examples, pairs and a card out; every reject with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import recipes
+from contracts.artifacts import Artifact, describe
+from contracts.documents import ChatExample, PreferencePair, write_jsonl
+from contracts.reports import CurationCard
+from contracts.stage import progress, stage_main
+from contracts.usage import Usage
+from data_curation.candidates import Book, Candidate, close_book, open_book
+from data_curation.card import Examples, Found, Outcome, card_of
+from data_curation.card_page import render_card
+from data_curation.decontamination import Index
+from data_curation.duplicates import Pair, find_clusters, refuse_collapse
+from data_curation.examples import check_prompts, examples_of, without_repeats
+from data_curation.field_paths import lookup, text_of
+from data_curation.loading import (
+    Raw,
+    candidates,
+    check_licences,
+    require_documents,
+    rows_of_corpus,
+    rows_of_writer,
+)
+from data_curation.preferences import pairs_of
+from data_curation.reading import find_files, read_rows, require_corpus
+from data_curation.shards import Shards, assemble, clean
+from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
+from recipes.schema import Task
+from recipes.stage_sections import CurateSection
+
+CODE_VERSION = "1"
+BUILT_IN_LICENCE = "Apache-2.0"
+BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
+BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
+
+
+def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
+    """Inputs: ``written`` (the writer's documents by source), optional where a corpus is given.
+
+    Writes pretraining, replay (each with a held-out part), train, eval, general, pairs, rejected, quarantine (jsonl) and
+    the card (json, html). Metrics: documents read, accepted and rejected, characters, examples by split, pairs.
+    Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling).
+    """
+    check_licences(section.sources, section.curation)
+    check_prompts(section.tasks)
+    if section.corpus is not None:
+        require_corpus(section.corpus)
+    book = open_book(out_dir)
+    try:
+        card = _curated(section, inputs.get("written"), out_dir, book)
+    finally:
+        close_book(book)
+    (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
+    (out_dir / "card.html").write_text(render_card(card, out_dir), encoding="utf-8")
+    return describe(out_dir, "corpus", _metrics(card)), Usage()
+
+
+def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, book: Book) -> CurationCard:
+    progress(0, 5, "reading documents")
+    found, missing = _load(section, written, book)
+    suites = {task.source for task in section.tasks.values() if task.suite == "general"}
+    task_sources = {task.source for task in section.tasks.values()} - suites
+    require_documents(found, task_sources, str(section.corpus or "the writer's documents"))
+    progress(1, 5, "splitting and comparing")
+    found, held, samples, clusters = _split_and_compare(section, found, task_sources, suites, book)
+    progress(2, 5, "making evaluation items")
+    general = _general(section, found, suites, book)
+    evaluation = _evaluation(section, found, task_sources, book)
+    index = Index([*evaluation, *general], section.curation)
+    progress(3, 5, "decontaminating")
+    for name in task_sources & found.keys():
+        found[name] = clean(found[name], index, book)
+    shards = {use: _shards(section, found, use, held, index, book) for use in ("pretraining", "replay")}
+    progress(4, 5, "making training examples")
+    train, pairs = _training(section, found, task_sources, book)
+    examples = Examples(train, evaluation, general, pairs)
+    _write(out_dir, shards, examples)
+    progress(5, 5, "done")
+    outcome = Outcome(found, shards, examples, samples, clusters, missing)
+    return card_of(section.sources, book, outcome)
+
+
+def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple[Found, list[str]]:
+    """Candidates by source: the corpus's and, where the recipe wants them, the writer's."""
+    uses_written = section.corpus is None or section.augment
+    found: Found = {}
+    missing: list[str] = []
+    for name, source in section.sources.items():
+        raws: list[Raw] = []
+        if section.corpus is not None:
+            if not find_files(section.corpus, source.path):
+                missing.append(name)
+            raws += rows_of_corpus(name, source, section.corpus, book)
+        has_written = written is not None and f"{name}.jsonl" in written.files
+        if written is not None and has_written and uses_written and (section.corpus is None or source.use == "tasks"):
+            raws += rows_of_writer(written.file(f"{name}.jsonl"))
+        if not raws:
+            raws += _built_in(section, name)
+        found[name] = candidates(name, source, raws, section.curation, book)
+    return found, missing
+
+
+def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
+    """The house's own questions and texts, for a general suite or replay that no corpus feeds."""
+    general = any(task.source == name and task.suite == "general" for task in section.tasks.values())
+    file = BUILT_IN_QUESTIONS if general else BUILT_IN_TEXTS if section.sources[name].use == "replay" else None
+    if file is not None:
+        for row in read_rows(file, f"built in/{file.name}", lambda *_: None):
+            path = section.sources[name].text if general else "text"
+            yield Raw(f"{name}/{row['id']}", text_of(lookup(row, path)), "", None, row, BUILT_IN_LICENCE, False)
+
+
+def _split_and_compare(
+    section: CurateSection, found: Found, task_sources: set[str], suites: set[str], book: Book
+) -> tuple[Found, set[str], list[Pair], Counter[str]]:
+    """The split first, then near-duplicates: of a cluster that lies on both sides the training members go."""
+    curation = section.curation
+    measured = {
+        name: [c for c in found[name] if section.corpus is None or not c.document.synthetic] for name in task_sources
+    }
+    held = held_out_entities(measured.values(), curation.seed, curation.holdout_share)
+    samples: list[Pair] = []
+    clusters: Counter[str] = Counter()
+    kept: Found = {}
+    for name, members in found.items():
+        if name in suites:
+            kept[name] = members
+            continue
+        if name in task_sources:
+            members = split(members, held, section.corpus is None, book)
+        groups = find_clusters(members, curation)
+        kept[name], pairs = drop_near_duplicates(members, groups, book)
+        refuse_collapse(name, len(pairs), len(members), curation)
+        clusters[name] = len(groups.groups)
+        samples += pairs
+    return kept, held, samples, clusters
+
+
+def _general(section: CurateSection, found: Found, suites: set[str], book: Book) -> list[ChatExample]:
+    """The whole general suite, in an order whose beginning is a fair sample; evaluation asks as many as it has time for."""
+    general = [(name, task) for name, task in section.tasks.items() if task.suite == "general"]
+    made = [
+        example
+        for name, task in general
+        for candidate in found.get(task.source, [])
+        for example in examples_of(name, task, candidate, section.system_prompt, book)
+    ]
+    return _capped(made, section, len(made))
+
+
+def _evaluation(section: CurateSection, found: Found, task_sources: set[str], book: Book) -> list[ChatExample]:
+    """Items from held-out documents; where a corpus is given, from real ones only."""
+    made: list[ChatExample] = []
+    for name, task in section.tasks.items():
+        if task.source in task_sources:
+            heldout = (c for c in found[task.source] if c.heldout)
+            examples = [e for c in heldout for e in examples_of(name, task, c, section.system_prompt, book)]
+            made += _capped(examples, section, section.curation.max_eval)
+    return made
+
+
+def _training(
+    section: CurateSection, found: Found, task_sources: set[str], book: Book
+) -> tuple[list[ChatExample], list[PreferencePair]]:
+    train: list[ChatExample] = []
+    pairs: list[PreferencePair] = []
+    for name, task in section.tasks.items():
+        if task.source not in task_sources:
+            continue
+        rows = {c.document.id: c.row for c in found[task.source] if not c.heldout}
+        open_to_training = (c for c in found[task.source] if not c.heldout)
+        made = [e for c in open_to_training for e in examples_of(name, task, c, section.system_prompt, book)]
+        kept = _capped(made, section, task.max_train)
+        train += kept
+        pairs += [pair for example in kept for pair in pairs_of(example, task, rows[example.document_id])]
+    return train, pairs
+
+
+def _capped(examples: list[ChatExample], section: CurateSection, most: int) -> list[ChatExample]:
+    """Different examples, real before synthetic, in an order that looks random and never changes."""
+    seed = section.curation.seed
+    ordered = sorted(without_repeats(examples), key=lambda one: (one.synthetic, position(seed, one.id)))
+    return ordered[:most]
+
+
+def _shards(section: CurateSection, found: Found, use: str, held: set[str], index: Index, book: Book) -> Shards:
+    of_use = {name: found[name] for name, source in section.sources.items() if source.use == use}
+    return assemble(of_use, held, index, section.curation, book)
+
+
+def _write(out_dir: Path, shards: dict[str, Shards], examples: Examples) -> None:
+    for use, shard in shards.items():
+        write_jsonl(out_dir / f"{use}.jsonl", shard.training)
+        write_jsonl(out_dir / f"{use}_heldout.jsonl", shard.heldout)
+    write_jsonl(out_dir / "train.jsonl", examples.train)
+    write_jsonl(out_dir / "eval.jsonl", examples.evaluation)
+    write_jsonl(out_dir / "general.jsonl", examples.general)
+    write_jsonl(out_dir / "pairs.jsonl", examples.pairs)
+
+
+def _metrics(card: CurationCard) -> dict[str, Any]:
+    rejected: Counter[str] = Counter()
+    for source in card.sources:
+        rejected.update(source.rejected)
+    return {
+        "read": sum(source.read for source in card.sources),
+        "accepted": sum(source.accepted for source in card.sources),
+        "rejected": sum(rejected.values()),
+        "rejected_by_reason": dict(sorted(rejected.items())),
+        "quarantined_files": len(card.quarantined),
+        "pretraining_chars": card.pretraining_chars,
+        "replay_chars": card.replay_chars,
+        "train_examples": sum(card.train_examples.values()),
+        "eval_examples": sum(card.eval_examples.values()),
+        "train_by_task": card.train_examples,
+        "eval_by_task": card.eval_examples,
+        "pairs": sum(card.pairs.values()),
+        "missing_sources": card.missing,
+    }
+
+
+if __name__ == "__main__":
+    stage_main(curate, CurateSection)

@@ -1,0 +1,152 @@
+"""Sources to candidates: read, normalised, cut, filtered by the quality rules, exact duplicates out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.documents import Document
+from contracts.errors import InputError, LicenceError, RecipeError
+from data_curation.candidates import Book, Candidate
+from data_curation.field_paths import lookup, text_of
+from data_curation.normalising import cut, normalised, parts, without_boilerplate
+from data_curation.quality import fault
+from data_curation.reading import Row, find_files, read_rows
+from recipes.schema import Curation, Source
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a source gave, before anything was done to it."""
+
+    identity: str
+    text: str
+    entity: str
+    date: str | None
+    row: Row
+    licence: str
+    synthetic: bool
+
+
+def check_licences(sources: dict[str, Source], curation: Curation) -> None:
+    """Raises LicenceError for the first source whose licence the policy does not name."""
+    for name, source in sources.items():
+        refuse_licence(name, source.licence, curation)
+
+
+def refuse_licence(source: str, licence: str, curation: Curation) -> None:
+    """Raises LicenceError where ``licence`` is not allowed."""
+    if licence not in curation.licences:
+        raise LicenceError(
+            f"sources.{source}",
+            f"its licence is not among the allowed {', '.join(curation.licences)}",
+            got=licence,
+            hint="leave the source out, or add the licence to curation.licences after legal review",
+        )
+
+
+def rows_of_corpus(name: str, source: Source, corpus: Path, book: Book) -> Iterator[Raw]:
+    """The source's documents in the corpus."""
+    seen: set[str] = set()
+    for file in find_files(corpus, source.path):
+        shown = str(file.relative_to(corpus)) if corpus.is_dir() else file.name
+        before = len(seen)
+        for number, row in enumerate(read_rows(file, shown, book.quarantine)):
+            identity = text_of(lookup(row, source.id)).strip() or f"{file.stem}/{number}"
+            identity = identity if identity not in seen else f"{identity}#{number}"
+            seen.add(identity)
+            path = "text" if set(row) == {"id", "text"} else source.text
+            yield Raw(
+                identity=f"{name}/{identity}",
+                text=text_of(lookup(row, path)),
+                entity=text_of(lookup(row, source.entity)).strip() if source.entity else "",
+                date=(text_of(lookup(row, source.date)).strip() or None) if source.date else None,
+                row=row,
+                licence=source.licence,
+                synthetic=False,
+            )
+        if len(seen) == before and shown not in book.quarantined:
+            book.quarantine(shown, 0, "holds no documents")
+
+
+def rows_of_writer(written: Path) -> Iterator[Raw]:
+    """The writer's documents of one source. Their metadata is the row that the tasks read."""
+    with written.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                document = Document.model_validate_json(line)
+                yield Raw(
+                    document.id, document.text, document.entity, document.date,
+                    document.metadata | {"text": document.text}, document.licence, document.synthetic,
+                )  # fmt: skip
+
+
+def candidates(name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book) -> list[Candidate]:
+    """Candidates of one source that pass the quality rules, without exact duplicates."""
+    rules = _compiled(name, source)
+    first_with: dict[bytes, str] = {}
+    kept: list[Candidate] = []
+    for raw in raws:
+        refuse_licence(name, raw.licence, curation)
+        for candidate in _shaped(name, source, raw, rules):
+            document = candidate.document
+            book.read[name, document.synthetic] += 1
+            broken = fault(document.text, curation)
+            key = hashlib.sha256(document.text.casefold().encode()).digest()
+            if broken:
+                book.reject(candidate, "quality", *broken)
+            elif key in first_with:
+                book.reject(candidate, "duplicates", "exact_duplicate", f"of {first_with[key]}")
+            elif len(kept) >= source.max_documents:
+                book.reject(candidate, "size", "over_max_documents", f"most {source.max_documents}")
+            else:
+                first_with[key] = document.id
+                kept.append(candidate)
+    return kept
+
+
+def _shaped(name: str, source: Source, raw: Raw, rules: tuple[re.Pattern[str], ...]) -> Iterator[Candidate]:
+    text = without_boilerplate(normalised(raw.text), source.cut_before, rules)
+    whole = source.use != "pretraining" and source.use != "replay"
+    pieces = [cut(text, source.max_chars)] if whole else list(parts(text, source.max_chars)) or [""]
+    for number, piece in enumerate(pieces):
+        document = Document(
+            id=raw.identity if len(pieces) == 1 else f"{raw.identity}@{number}",
+            text=piece,
+            source=name,
+            licence=raw.licence,
+            entity=raw.entity or raw.identity,
+            date=raw.date,
+            synthetic=raw.synthetic,
+            metadata=_plain_metadata(raw.row),
+        )
+        yield Candidate(document, raw.row if whole else {}, named_entity=bool(raw.entity))
+
+
+def _plain_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """Short scalars of a row, enough to find it again; the text itself is not repeated."""
+    return {key: value for key, value in row.items() if isinstance(value, (str, int, float)) and len(str(value)) <= 120}
+
+
+def _compiled(name: str, source: Source) -> tuple[re.Pattern[str], ...]:
+    try:
+        return tuple(re.compile(rule, re.IGNORECASE) for rule in source.drop_lines)
+    except re.error as error:
+        raise RecipeError(
+            f"sources.{name}.drop_lines", "is no regular expression", got=error, hint="escape ( ) [ ] . with \\"
+        ) from None
+
+
+def require_documents(found: dict[str, list[Candidate]], task_sources: set[str], where: str) -> None:
+    """Raises InputError when no task source has a document left: there is nothing to learn or to be measured on."""
+    if not any(found.get(name) for name in task_sources):
+        raise InputError(
+            where,
+            "no document is left for any task",
+            got=f"0 in {', '.join(sorted(task_sources))}",
+            hint="see rejected.jsonl and quarantine.jsonl for the reasons; do sources.*.path and .text fit this corpus?",
+        )

@@ -1,0 +1,84 @@
+"""Plain text for continued pretraining and replay: decontaminated, split by document, capped."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from contracts.documents import Document
+from data_curation.candidates import Book, Candidate
+from data_curation.decontamination import Index
+from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, entity_key, position
+from recipes.schema import Curation
+
+
+@dataclass
+class Shards:
+    """Accepted text of one use, ``pretraining`` or ``replay``."""
+
+    training: list[Document] = field(default_factory=list)
+    heldout: list[Document] = field(default_factory=list)
+
+    @property
+    def training_chars(self) -> int:
+        """Characters that may be trained on."""
+        return sum(len(document.text) for document in self.training)
+
+
+def clean(candidates: list[Candidate], index: Index, book: Book) -> list[Candidate]:
+    """Candidates that hold no evaluation text; held-out ones are not looked at."""
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        match = None if candidate.heldout else index.find(candidate.document.text)
+        if match is None:
+            kept.append(candidate)
+            continue
+        detail = f"{match.coverage:.0%} of {match.item}: {match.span}"
+        book.reject(candidate, "decontamination", "contaminated", detail)
+    return kept
+
+
+def assemble(
+    sources: dict[str, list[Candidate]], held: set[str], index: Index, curation: Curation, book: Book
+) -> Shards:
+    """Shards from the candidates of every source of one use.
+
+    Text about a held-out entity is never trained on: it joins the held-out side. Of the rest, about 5 % of the original
+    documents (all parts of one together), at least one where there are two, are held out to measure on.
+    """
+    seen: dict[bytes, str] = {}
+    everything = [candidate for candidates in sources.values() for candidate in candidates]
+    held_documents = _held_documents(everything, held, curation.seed)
+    shards = Shards()
+    chars = {True: 0, False: 0}
+    for candidate in everything:
+        document = candidate.document
+        heldout = _origin(document) in held_documents
+        key = hashlib.sha256(document.text.casefold().encode()).digest()
+        if key in seen:
+            book.reject(candidate, "duplicates", "exact_duplicate", f"of {seen[key]}")
+            continue
+        if not heldout and not clean([candidate], index, book):
+            continue
+        if chars[heldout] + len(document.text) > curation.max_pretraining_chars:
+            book.reject(candidate, "size", "over_max_pretraining_chars", f"most {curation.max_pretraining_chars}")
+            continue
+        seen[key] = document.id
+        chars[heldout] += len(document.text)
+        (shards.heldout if heldout else shards.training).append(document)
+    return shards
+
+
+def _origin(document: Document) -> str:
+    """The id of the document that this is a part of."""
+    return document.id.partition("@")[0]
+
+
+def _held_documents(candidates: list[Candidate], held: set[str], seed: int) -> set[str]:
+    """Origins whose entity is held out, and the share of the others; entities and origins both decide by hash."""
+    fixed = {_origin(c.document) for c in candidates if c.named_entity and entity_key(c.document.entity) in held}
+    free = sorted({_origin(c.document) for c in candidates} - fixed, key=lambda origin: position(seed, origin))
+    share = [origin for origin in free if position(seed, origin) < PRETRAINING_HELDOUT_SHARE]
+    if not share and len(free) > 1:
+        share = free[:1]
+    return fixed | set(share[: max(1, len(free) - 1)])

@@ -1,0 +1,65 @@
+"""Where a gold value is printed, and the part of a document around it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from recipes.schema import Window
+
+YEAR = re.compile(r"\b(19|20)\d\d\b")
+HEADING_CHARS = 200
+CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def is_printed(value: object, text: str) -> bool:
+    """True when the value stands in the text: case, blanks and table bars folded, never inside a longer word or number."""
+    folded = _folded(str(value)).strip(" .,;:\"'")
+    if not folded:
+        return False
+    pattern = _bounded(folded)
+    if folded.isdigit() and int(folded) < len(NUMBER_WORDS):
+        pattern = f"(?:{pattern})|{_bounded(NUMBER_WORDS[int(folded)])}"
+    return re.search(pattern, _folded(text)) is not None
+
+
+def window_of(text: str, printed: str, about: str, window: Window) -> str | None:
+    """The lines around ``printed``, on the line that shares most words with ``about``; None where it does not stand.
+
+    Columns need their heading: where no year stands above the figure, the nearest line above with one comes first.
+    """
+    words = {word.casefold() for word in CAMEL.findall(about) if len(word) > 2}
+    best: tuple[int, int] | None = None
+    for found in re.finditer(_bounded(re.escape(printed), escaped=True), text):
+        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()].casefold()
+        score = sum(word in line for word in words)
+        if best is None or score > best[0]:
+            best = (score, found.start())
+    if best is None:
+        return None
+    at = best[1]
+    start, end = max(0, at - window.before_chars), min(len(text), at + len(printed) + window.after_chars)
+    start = text.find("\n", start, at) + 1 or start if start else 0
+    last = text.rfind("\n", at + len(printed), end)
+    end = last if 0 < last and end < len(text) else end
+    return (_heading(text, start, at) + text[start:end]).strip()
+
+
+def _heading(text: str, start: int, at: int) -> str:
+    above = text[start : text.rfind("\n", 0, at) + 1]
+    if YEAR.search(above):
+        return ""
+    for line in reversed(text[:start].split("\n")):
+        if YEAR.search(line) and len(line) <= HEADING_CHARS:
+            return line.strip() + "\n"
+    return ""
+
+
+def _bounded(text: str, escaped: bool = False) -> str:
+    pattern = text if escaped else re.escape(text)
+    return rf"(?<![\w])(?<!\d[.,]){pattern}(?![\w])(?![.,]\d)"
+
+
+def _folded(text: str) -> str:
+    return re.sub(r"[\s|]+", " ", unicodedata.normalize("NFKC", text)).casefold()
