@@ -28,6 +28,7 @@ HINTS = {
         "find who holds it with fuser, then run the command again",
     ),
     "disk is full": ("cannot be written: the disk is full", "free disk space, then run the command again"),
+    "disk I/O error": ("cannot be written: the disk failed", "look at the system's log and the disk's free space"),
     "readonly database": ("cannot be written: it is read-only", "make the file and its folder writable by this user"),
     "unable to open": ("cannot be opened", "check that the folder exists and is writable by this user"),
     "not a database": ("is not a database", "name another file, or restore the ledger from its backup"),

@@ -1,12 +1,12 @@
 """Events of a lease: how a lease's life is told, by inserts only.
 
-| kind         | written by                         | means                                | idempotency key                 |
-| ------------ | ---------------------------------- | ------------------------------------ | ------------------------------- |
-| `child`      | supervisor, after the start        | this process works under the lease   | lease, kind, pid, start ticks   |
-| `beat`       | supervisor; reconciler for orphans | the device is still held             | lease, kind, time               |
-| `close`      | supervisor, at the end             | ended, with exit code and usage      | lease, kind                     |
-| `reconciled` | reconciler                         | supervisor died, billed up to `at`   | lease, kind, last sign of life  |
-| `saved`      | supervisor, on a cache hit         | device-seconds this build was spared | kind, build, stage, fingerprint |
+| kind         | written by                    | means                              | idempotency key                 |
+| ------------ | ----------------------------- | ---------------------------------- | ------------------------------- |
+| `child`      | supervisor, after the start   | this process works under the lease | lease, kind, pid, start ticks   |
+| `beat`       | supervisor, or the reconciler | the device is still held           | lease, kind, time               |
+| `close`      | supervisor, at the end        | ended, with exit code and usage    | lease, kind                     |
+| `reconciled` | reconciler                    | supervisor died, billed up to `at` | lease, kind, last sign of life  |
+| `saved`      | supervisor, on a cache hit    | device-seconds spared this build   | kind, build, stage, fingerprint |
 
 A lease ends at its `close`; without one at its `reconciled`, unless a later `beat` arrived (a supervisor that another
 host gave up too early): then it is open again. The end never lies before the last sign of life.

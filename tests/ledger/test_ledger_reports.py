@@ -37,11 +37,13 @@ def test_a_price_change_inside_a_lease_splits_it(ledger: Ledger, noon: datetime)
 
 
 def test_costs_are_rounded_once(ledger: Ledger, noon: datetime) -> None:
-    # A third of a micro-USD an hour for three hours in three price rows of the same price is one micro-USD, not zero.
-    prices = [(noon + n * HOUR, "0.000001", f"row {n}") for n in range(3)]
+    # 20 minutes and 40 minutes at one micro-USD an hour: one micro-USD, where rounding each part would lose the first.
+    prices = [(noon, "0.000001", "list"), (noon + HOUR, "0.000001", "list")]
     ledger.load_prices({"cpu": prices})
     run(ledger, "sft", "cpu", noon + HOUR * 2 / 3, HOUR)
-    assert build_lines(ledger, "b1")[0].micro_usd == 1
+    run(ledger, "dpo", "cpu", noon + HOUR * 3 / 4, HOUR / 2)
+    # And two quarters: a half, rounded up once (each quarter alone would be nothing).
+    assert [line.micro_usd for line in build_lines(ledger, "b1")] == [1, 1]
 
 
 def test_a_corrected_price_supersedes_and_a_repeated_one_does_not(ledger: Ledger, noon: datetime) -> None:
