@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from contracts.errors import PublishError
-from contracts.reports import BuildReport, Comparison, Estimate, EvaluationReport
+from contracts.reports import BuildReport, Comparison, Estimate, EvaluationReport, LoadPoint, ServingCard
 
 HERE = Path(__file__).parent
 METRIC_ORDER = (
@@ -30,7 +30,7 @@ LOWER_IS_BETTER = {"invented_number_rate"}
 
 
 def write_page(build: BuildReport, out: Path) -> Path:
-    """Write the report of ``build`` to the file ``out`` and return it; raises PublishError where it cannot be written."""
+    """Write the report of ``build`` to the file ``out`` and return it; raises PublishError where that fails."""
     page = render_page(build)
     part = out.with_name(out.name + ".part")
     try:
@@ -61,7 +61,8 @@ def render_page(build: BuildReport) -> str:
         suites=suites(build),
         retained=retention(build),
         forgotten=forgetting(build),
-        label=_label,
+        served=served(build),
+        label=label,
     )
 
 
@@ -86,8 +87,12 @@ def _figures(build: BuildReport) -> dict[str, Markup]:
 
 
 def suites(build: BuildReport) -> list[dict[str, Any]]:
-    """One table a suite: its metrics as columns, a row a model in the chain's order, the best value of each marked."""
-    names = list(dict.fromkeys(name for report in build.evaluations for name in report.suites))
+    """One table a suite of the vertical: metrics as columns, a row a model in the chain's order, best values marked.
+
+    Suites that hold nothing but accuracy are the general ones: ``forgetting`` shows them.
+    """
+    scored = [(name, suite.scores) for report in build.evaluations for name, suite in report.suites.items()]
+    names = list(dict.fromkeys(name for name, scores in scored if set(scores) != {"accuracy"}))
     names.sort(key=lambda name: name != build.primary_task)
     tables = []
     for name in names:
@@ -115,7 +120,7 @@ def _best(reports: list[EvaluationReport], suite: str, metric: str) -> float | N
 
 def retention(build: BuildReport) -> list[dict[str, Any]]:
     """Students against their teacher on the primary task: the share kept, its interval from the paired comparison."""
-    scores = {report.model: _primary(build, report) for report in build.evaluations}
+    scores = {report.model: primary(build, report) for report in build.evaluations}
     teacher = scores.get(build.teacher)
     rows = []
     for student in build.students:
@@ -148,13 +153,14 @@ def _comparison(build: BuildReport, student: str) -> Comparison | None:
     return None
 
 
-def _primary(build: BuildReport, report: EvaluationReport) -> Estimate | None:
+def primary(build: BuildReport, report: EvaluationReport) -> Estimate | None:
+    """The recipe's primary score of one evaluated model, where it has it."""
     suite = report.suites.get(build.primary_task)
     return suite.scores.get(build.primary_metric) if suite else None
 
 
 def forgetting(build: BuildReport) -> list[dict[str, Any]]:
-    """General accuracy along the chain and its change since the base; ``over`` the recipe's budget, where it has one."""
+    """General accuracy along the chain and its change since the base; ``over`` the recipe's budget or not."""
     rows: list[dict[str, Any]] = []
     base: float | None = None
     for report in build.evaluations:
@@ -169,6 +175,31 @@ def forgetting(build: BuildReport) -> list[dict[str, Any]]:
     return rows
 
 
+def served(build: BuildReport) -> list[dict[str, Any]]:
+    """The models as served, in one line each: alone (the least concurrency) and at their highest throughput.
+
+    ``speedup`` is the output rate alone over the teacher's at the same concurrency.
+    """
+    alone = {card.model: point for card in build.servings if (point := _alone(card)) is not None}
+    teacher = alone.get(build.teacher) or alone.get("teacher")
+    rows = []
+    for card in build.servings:
+        own, speedup = alone.get(card.model), None
+        if teacher and own and own.load == teacher.load and teacher.output_tokens_per_second > 0:
+            speedup = own.output_tokens_per_second / teacher.output_tokens_per_second
+        rows.append({"card": card, "alone": own, "best": _fastest(card), "speedup": speedup})
+    return rows
+
+
+def _alone(card: ServingCard) -> LoadPoint | None:
+    streams = [point for point in card.points if point.kind == "concurrency"]
+    return min(streams, key=lambda point: point.load, default=None)
+
+
+def _fastest(card: ServingCard) -> LoadPoint | None:
+    return max(card.points, key=lambda point: point.output_tokens_per_second, default=None)
+
+
 def markdown_summary(build: BuildReport) -> str:
     """The report in short, for a run's artifact and the terminal: what was made, how good it is, what it took."""
     lines = [f"# {_cell(build.vertical)}, scale {_cell(build.scale)}, build {_cell(build.build_id)}", ""]
@@ -177,17 +208,23 @@ def markdown_summary(build: BuildReport) -> str:
     if build.synthetic_input:
         lines += ["The documents are synthetic: they came from the recipe's writer.", ""]
     for table in suites(build):
-        head = [f"{table['name']} ({table['items']} items)", *(_label(metric) for metric in table["metrics"])]
+        head = [f"{table['name']} ({table['items']} items)", *(label(metric) for metric in table["metrics"])]
         rows = [
             [model, *(score(scores[m]) if m in scores else "" for m in table["metrics"])]
             for model, scores in table["rows"]
         ]
         lines += _markdown_table(head, rows)
     if kept := retention(build):
-        head = ["student", f"share of {build.teacher}'s {_label(build.primary_metric)}", "asked"]
+        head = ["student", f"share of {build.teacher}'s {label(build.primary_metric)}", "asked"]
         lines += _markdown_table(
             head, [[r["student"], share(r["kept"]), share(r["floor"]) if r["floor"] is not None else ""] for r in kept]
         )
+    if forgotten := forgetting(build):
+        head = ["model", "general accuracy", "since base"]
+        rows = [
+            [r["model"], score(r["accuracy"]), "" if r["change"] is None else f"{r['change']:+.3f}"] for r in forgotten
+        ]
+        lines += _markdown_table(head, rows)
     if build.comparisons:
         gates = [[f"{c.challenger} against {c.champion}", c.suite, c.verdict, c.reason] for c in build.comparisons]
         lines += _markdown_table(["gate", "suite", "verdict", "reason"], gates)
@@ -198,7 +235,7 @@ def markdown_summary(build: BuildReport) -> str:
                 "failed" if line.error else "cached" if line.cached else "made",
                 line.device,
                 *(seconds(v) for v in (line.device_seconds, line.saved_device_seconds, line.wasted_device_seconds)),
-                usd(line.usd),
+                "" if line.cached and line.usd is None else usd(line.usd),
             ]
             for line in build.stages
         ]
@@ -222,7 +259,8 @@ def _cell(text: str) -> str:
     return text
 
 
-def _label(metric: str) -> str:
+def label(metric: str) -> str:
+    """A metric's name for people: ``field_f1`` gives ``field F1``."""
     return {"field_f1": "field F1", "valid_json": "valid JSON"}.get(metric, metric.replace("_", " "))
 
 
@@ -261,5 +299,5 @@ def count(value: float) -> str:
 def plain(value: Any) -> str:
     """A metric of any type as short text."""
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return f"{value:,.6g}"
     return str(value) if isinstance(value, str | int | bool) or value is None else json.dumps(value, default=str)

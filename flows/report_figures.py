@@ -11,7 +11,8 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from contracts.reports import BuildReport, CurationCard, Estimate, EvaluationReport, LoadPoint, ServingCard
+from contracts.reports import BuildReport, CurationCard, Estimate, LoadPoint, ServingCard
+from flows.report import label, primary
 
 INK = "#64748b"
 PALETTE = ("#2b72b8", "#cf7a26", "#2a9066", "#8d63bd", "#c2504a", "#0f8b9d", "#a3822a")
@@ -29,8 +30,8 @@ def chain(build: BuildReport) -> go.Figure | None:
     teacher = next(((m, e) for m, e in points if m == build.teacher), trunk[-1] if trunk else None)
     figure = go.Figure()
     if trunk:
-        figure.add_trace(_scores("chain", trunk, PALETTE[0], "lines+markers+text"))
-    for place, student in enumerate(p for p in points if p[0] in build.students):
+        figure.add_trace(_scores("chain", trunk, PALETTE[0], "lines+markers"))
+    for place, student in enumerate(point for point in points if point[0] in build.students):
         colour = PALETTE[1 + place % (len(PALETTE) - 1)]
         if teacher is not None:
             figure.add_trace(
@@ -42,16 +43,18 @@ def chain(build: BuildReport) -> go.Figure | None:
                     hoverinfo="skip",
                 )
             )
-        figure.add_trace(_scores(student[0], [student], colour, "markers+text"))
+        figure.add_trace(_scores(student[0], [student], colour, "markers"))
+    for model, estimate in points:
+        figure.add_annotation(
+            x=escape(model),
+            y=estimate.high,
+            yshift=13,
+            text=f"<b>{estimate.value:.3f}</b>",
+            showarrow=False,
+        )
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(m) for m, _ in points])
-    figure.update_yaxes(range=[-0.04, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1], title=label(build.primary_metric))
+    figure.update_yaxes(range=[-0.04, 1.14], tickvals=[0, 0.25, 0.5, 0.75, 1], title=label(build.primary_metric))
     return _dressed(figure, height=360, legend=False)
-
-
-def primary(build: BuildReport, report: EvaluationReport) -> Estimate | None:
-    """The recipe's primary score of one evaluated model, where it has it."""
-    suite = report.suites.get(build.primary_task)
-    return suite.scores.get(build.primary_metric) if suite else None
 
 
 def _scores(name: str, points: list[tuple[str, Estimate]], colour: str, mode: str) -> go.Scatter:
@@ -61,8 +64,6 @@ def _scores(name: str, points: list[tuple[str, Estimate]], colour: str, mode: st
         x=[escape(model) for model, _ in points],
         y=values,
         mode=mode,
-        text=[f"<b>{value:.3f}</b>" for value in values],
-        textposition="middle right",
         cliponaxis=False,
         line={"color": colour, "width": 2.5},
         marker={"color": colour, "size": 11},
@@ -133,7 +134,7 @@ def cost(build: BuildReport) -> go.Figure | None:
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(autorange="reversed", type="category", dtick=1, showgrid=False)
     figure.update_xaxes(title="device-seconds")
-    return _dressed(figure, height=110 + 26 * len(set(stages)))
+    return _dressed(figure, height=80 + 26 * len(set(stages)))
 
 
 def documents(card: CurationCard | None) -> go.Figure | None:
@@ -164,7 +165,7 @@ def documents(card: CurationCard | None) -> go.Figure | None:
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(autorange="reversed", type="category", dtick=1, showgrid=False)
     figure.update_xaxes(title="documents")
-    return _dressed(figure, height=130 + 34 * len(names))
+    return _dressed(figure, height=80 + 34 * len(names))
 
 
 def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
@@ -184,7 +185,7 @@ def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
                     go.Scatter(
                         name=escape(f"{model} {percentile}".strip()),
                         legendgroup=model,
-                        showlegend=column == 1 or (place == 0 and column == 2 and percentile == "p99"),
+                        showlegend=column == 1,
                         x=[point.load for point in points],
                         y=values,
                         mode="lines+markers",
@@ -198,7 +199,7 @@ def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
     loads = sorted({point.load for points in curves.values() for point in points})
     title = "concurrent streams" if kind == "concurrency" else "requests a second offered"
     figure.update_xaxes(title=title, type="log", tickvals=loads, ticktext=[f"{load:g}" for load in loads])
-    return _dressed(figure, height=350)
+    return _dressed(figure, height=310)
 
 
 def _points(card: ServingCard, kind: str) -> list[LoadPoint]:
@@ -212,24 +213,22 @@ def _values(points: list[LoadPoint], key: str, percentile: str) -> list[float | 
     return values if any(value is not None for value in values) else None
 
 
-def label(metric: str) -> str:
-    """A metric's name for people: ``field_f1`` gives ``field F1``."""
-    return {"field_f1": "field F1", "valid_json": "valid JSON"}.get(metric, metric.replace("_", " "))
-
-
 def _dressed(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
+    rows = -(-sum(1 for trace in figure.data if trace.showlegend is not False) // 5)
+    legend_height = 4 + 24 * rows if legend else 0
     figure.update_layout(
         template="none",
-        height=height,
+        height=height + legend_height,
         showlegend=legend,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        margin={"l": 10, "r": 30, "t": 36 if legend else 30, "b": 10},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "yref": "container"},
+        margin={"l": 10, "r": 30, "t": 30 + legend_height, "b": 10},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "top", "x": 0, "xanchor": "left", "yref": "container"},
         hoverlabel={"font": {"color": "#ffffff"}, "bgcolor": "#334155"},
     )
     figure.update_annotations(font={"size": 14})
-    figure.update_xaxes(automargin=True, gridcolor=INK, zeroline=False, linecolor=INK)
-    figure.update_yaxes(automargin=True, gridcolor=INK, zeroline=False)
+    axis = {"automargin": True, "gridcolor": INK, "zeroline": False, "linecolor": INK, "title_font": {"size": 13}}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis, ticksuffix=" ")
     return figure

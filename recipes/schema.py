@@ -158,7 +158,8 @@ class Tokenise(Section):
 class Optimiser(Section):
     """What every trainer shares."""
 
-    learning_rate: float = Field(gt=0, le=1)
+    learning_rate: float = sized(gt=0, le=1)
+    """Goes with the model: a small one wants more."""
     epochs: float = sized(1.0, gt=0)
     max_steps: int = sized(0, ge=0)
     """0: by epochs."""
