@@ -278,7 +278,7 @@ def usd(value: float | None) -> str:
     """Money in USD, small sums with their cents' fractions; a missing price is named."""
     if value is None:
         return "no price"
-    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+    return f"${value:,.2f}" if value >= 0.1 or value == 0 else f"${value:.4f}"
 
 
 def score(value: Estimate) -> str:
@@ -300,4 +300,6 @@ def plain(value: Any) -> str:
     """A metric of any type as short text."""
     if isinstance(value, float):
         return f"{value:,.6g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return str(value) if isinstance(value, str | int | bool) or value is None else json.dumps(value, default=str)

@@ -224,7 +224,15 @@ def _dressed(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         margin={"l": 10, "r": 30, "t": 30 + legend_height, "b": 10},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "top", "x": 0, "xanchor": "left", "yref": "container"},
+        legend={
+            "orientation": "h",
+            "y": 1.0,
+            "yanchor": "top",
+            "x": 0,
+            "xanchor": "left",
+            "yref": "container",
+            "traceorder": "normal",
+        },
         hoverlabel={"font": {"color": "#ffffff"}, "bgcolor": "#334155"},
     )
     figure.update_annotations(font={"size": 14})
