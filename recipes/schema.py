@@ -169,7 +169,7 @@ class Optimiser(Section):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    checkpoint_every_steps: int = not_identity(50, ge=1)
+    checkpoint_every_steps: int = Field(50, ge=1, json_schema_extra={**SIZED, **NOT_IDENTITY})
     seed: int = 7
 
 
