@@ -135,7 +135,7 @@ def _split_and_compare(
             continue
         if name in task_sources:
             members = split(members, held, section.corpus is None, book)
-        groups = find_clusters(members, curation)
+        groups = find_clusters(members, curation, tell_reports_apart=name in task_sources)
         kept[name], pairs = drop_near_duplicates(members, groups, book)
         refuse_collapse(name, len(pairs), len(members), curation)
         clusters[name] = len(groups.groups)

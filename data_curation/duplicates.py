@@ -1,7 +1,9 @@
 """Near-duplicates by MinHash on word shingles; every candidate pair is verified by its true Jaccard similarity.
 
-Filings, leases and listings share most of their words. So shingles that stand in many documents of a source (its
-boilerplate) are left out before anything is compared, and a source that would lose more than its ceiling fails.
+Filings, leases and listings share most of their words. So a pair must be alike twice: in all of its shingles, and in
+those that are not its source's boilerplate (shingles that stand in many of the source's documents). The first alone joins
+two filers on one form, the second alone joins one filer's yearly and quarterly report. A source that would lose more
+than its ceiling fails.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 
 from datasketch import MinHash, MinHashLSH
 
+from contracts.answers import numbers
 from contracts.errors import GateError
 from data_curation.candidates import Candidate
 from recipes.schema import Curation
@@ -43,9 +46,14 @@ def word_hashes(text: str, size: int) -> set[int]:
     return {int.from_bytes(hashlib.blake2b(span.encode(), digest_size=8).digest(), "big") for span in spans}
 
 
-def find_clusters(candidates: list[Candidate], curation: Curation) -> Clusters:
-    """Near-duplicates among the candidates of one source."""
-    shingles = _own_shingles([word_hashes(c.document.text, curation.shingle_words) for c in candidates])
+def find_clusters(candidates: list[Candidate], curation: Curation, tell_reports_apart: bool) -> Clusters:
+    """Near-duplicates among the candidates of one source.
+
+    ``tell_reports_apart``, for sources that tasks read: two documents about one named entity with different figures are
+    two reports, not copies, however alike their wording. They always lie on the same side of the split.
+    """
+    whole = [word_hashes(c.document.text, curation.shingle_words) for c in candidates]
+    shingles = _own_shingles(whole)
     index = MinHashLSH(params=(curation.bands, curation.rows), num_perm=curation.bands * curation.rows)
     parent = list(range(len(candidates)))
     similarity: dict[int, tuple[int, float]] = {}
@@ -53,8 +61,9 @@ def find_clusters(candidates: list[Candidate], curation: Curation) -> Clusters:
         print_of = MinHash(num_perm=curation.bands * curation.rows, hashfunc=lambda value: value & 0xFFFFFFFF)
         print_of.update_batch(list(own))
         for other in sorted(index.query(print_of)):
-            jaccard = len(own & shingles[other]) / len(own | shingles[other])
-            if jaccard >= curation.near_duplicate_jaccard:
+            jaccard = min(_jaccard(own, shingles[other]), _jaccard(whole[number], whole[other]))
+            apart = tell_reports_apart and _are_two_reports(candidates[number], candidates[other])
+            if jaccard >= curation.near_duplicate_jaccard and not apart:
                 similarity.setdefault(number, (other, jaccard))
                 low, high = sorted((_root(parent, number), _root(parent, other)))
                 parent[high] = low
@@ -83,6 +92,15 @@ def _own_shingles(shingles: list[set[int]]) -> list[set[int]]:
     spread = Counter(one for own in shingles for one in own)
     common = {one for one, count in spread.items() if count > BOILERPLATE_SHARE * len(shingles)}
     return [own - common if len(own - common) >= LEAST_SHINGLES else own for own in shingles]
+
+
+def _are_two_reports(one: Candidate, other: Candidate) -> bool:
+    same = one.named_entity and other.named_entity and one.document.entity == other.document.entity
+    return same and numbers(one.document.text) != numbers(other.document.text)
+
+
+def _jaccard(one: set[int], other: set[int]) -> float:
+    return len(one & other) / max(1, len(one | other))
 
 
 def _root(parent: list[int], number: int) -> int:

@@ -45,7 +45,7 @@ def examples_of(name: str, task: Task, candidate: Candidate, system_prompt: str,
         if text is None:
             book.reject_example(name, candidate, "figure_not_in_text", text_of(_find(element, "window", task)))
             continue
-        gold = _gold(task, element)
+        gold = _gold(task, element, text)
         reason = _missing(task, gold, text)
         if reason:
             book.reject_example(name, candidate, *reason)
@@ -111,14 +111,15 @@ def _text_for(task: Task, row: dict[str, Any], candidate: Candidate) -> str | No
     return window_of(text, printed, about, task.window) if printed else None
 
 
-def _gold(task: Task, row: dict[str, Any]) -> dict[str, Any]:
+def _gold(task: Task, row: dict[str, Any], text: str) -> dict[str, Any]:
     """Gold fields in the task's order. A field whose value is missing is left out: the model must not claim it."""
     gold: dict[str, Any] = {}
     for field, path in task.fields.items():
         value = _tidy(lookup(row, path))
         labels = task.labels.get(field, {})
-        if not is_empty(value):
-            gold[field] = labels.get(str(value), value)
+        if is_empty(value) or (field in task.only_if_printed and not is_printed(value, text)):
+            continue
+        gold[field] = labels.get(str(value), value)
     return gold
 
 

@@ -8,6 +8,9 @@ import unicodedata
 from recipes.schema import Window
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
+MONTH = r"(january|february|march|april|may|june|july|august|september|october|november|december)"
+HEADING = re.compile(rf"\b(19|20)\d\d\b|\b{MONTH}\b|\b(months|weeks|year|years|quarter) ended\b", re.IGNORECASE)
+HEADING_LINES = 4
 HEADING_CHARS = 200
 CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -47,13 +50,18 @@ def window_of(text: str, printed: str, about: str, window: Window) -> str | None
 
 
 def _heading(text: str, start: int, at: int) -> str:
-    above = text[start : text.rfind("\n", 0, at) + 1]
-    if YEAR.search(above):
+    """What must stand above ``text[start:]`` for its columns to be read: empty where the window begins with it."""
+    before = text[:start].rstrip("\n").split("\n") if start else []
+    inside = text[start : text.rfind("\n", 0, at) + 1].split("\n")
+    if not YEAR.search("\n".join(inside)):
+        while before and not (YEAR.search(before[-1]) and len(before[-1]) <= HEADING_CHARS):
+            before.pop()
+    elif not HEADING.search(inside[0]):
         return ""
-    for line in reversed(text[:start].split("\n")):
-        if YEAR.search(line) and len(line) <= HEADING_CHARS:
-            return line.strip() + "\n"
-    return ""
+    heading: list[str] = []
+    while before and len(heading) < HEADING_LINES and len(before[-1]) <= HEADING_CHARS and HEADING.search(before[-1]):
+        heading.insert(0, before.pop().strip())
+    return "".join(f"{line}\n" for line in heading)
 
 
 def _bounded(text: str, escaped: bool = False) -> str:

@@ -84,6 +84,8 @@ class Task(Section):
     window: Window | None = None
     must_appear: tuple[str, ...] = ()
     """Answer fields whose gold value must be printed in the text; examples without are rejected with that reason."""
+    only_if_printed: tuple[str, ...] = ()
+    """Answer fields that are left out of the gold where the text does not print their value."""
     numeric: tuple[str, ...] = ()
     """Answer fields that hold a figure: a swapped digit or a neighbour's figure makes the wrong answers for DPO."""
     labels: dict[str, dict[str, str]] = {}
