@@ -28,6 +28,10 @@ from recipes.schema import Recipe
 LOG_EVERY_SECONDS = 2.0
 
 
+class Enough(Exception):
+    """What ``--only`` asked for is done; the chain goes no further."""
+
+
 @dataclass
 class Build:
     """What the choke point needs to know, and what it leaves behind for the report."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.artifacts import Artifact
 from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
-from flows.build import Build, device_price, opened
+from flows.build import Build, Enough, device_price, opened
 from flows.chain import Surroundings, build
 from flows.lifeline import die_with_worker
 from flows.publish import publish_report
@@ -69,6 +69,8 @@ def _built(running: Build) -> str:
 
     try:
         build(step, running.recipe, surroundings(running), running.note)
+    except Enough as enough:
+        running.note(f"--only {running.only}: done, stopped before {enough}")
     except StillroomError as error:
         publish_report(running, assemble(running, error))
         raise

@@ -179,13 +179,13 @@ def _students(
     capture = step("capture", "distillation.capture", recipe.capture, captured, device=True)
     students: dict[str, Artifact] = {}
     for name, student in recipe.students.items():
-        loss, reason = choose_loss(student, teacher.path)
+        inputs = {"teacher": teacher, "capture": capture}
+        if student.model:
+            inputs = inputs | {"start": _base(step, recipe, student.model)}
+        loss, reason = choose_loss(student, teacher.path, inputs["start"].path if student.model else None)
         told(f"{name}: loss {loss} ({reason})")
         layers = int(teacher.metrics.get("layers") or 0)
         keep = layer_plan(layers, student.keep_first, student.keep_last) if layers and not student.model else ()
         section = StudentSection(name=name, student=student, loss=loss, loss_reason=reason, keep_layers=keep)
-        inputs = {"teacher": teacher, "capture": capture}
-        if student.model:
-            inputs = inputs | {"start": _base(step, recipe, student.model)}
         students[name] = step(f"student:{name}", "training.student", section, inputs, device=True)
     return students

@@ -12,8 +12,8 @@ from contracts.artifacts import Artifact
 from contracts.errors import BudgetError, StillroomError
 from flows.build import corpus_digests
 from flows.chain import Surroundings, build
+from flows.code_version import code_version
 from flows.settings import Settings
-from flows.step import code_version
 from flows.store import Store
 from recipes.catalogue import device_row, devices
 from recipes.estimate import Estimate, estimate

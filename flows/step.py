@@ -6,14 +6,12 @@ closed with its exit code whatever happened. Prefect sees each step as a task; i
 
 from __future__ import annotations
 
-import ast
 import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,9 @@ from contracts.errors import BusyError, InputError, StillroomError
 from contracts.reports import StageLine
 from contracts.stage import StageSpec
 from contracts.usage import Usage
-from flows.build import Build
+from flows.build import Build, Enough
+from flows.code_version import code_version
 from flows.process import StageProcess
-from flows.settings import CHECKOUT
 from ledger import Heartbeat
 from ledger.processes import start_ticks
 from recipes.fingerprint import components, fingerprint
@@ -68,12 +66,10 @@ def run_step(
         )
         return found
     if build.only and not build.wanted(name):
-        raise InputError(
-            f"--only {build.only}",
-            "needs an artifact that is not built yet",
-            got=name,
-            hint=f"run without --only first, or stillroom why {build.recipe.vertical} {name}",
-        )
+        if any(not line.cached for line in build.lines):
+            raise Enough(name)
+        hint = f"run without --only first; stillroom why {build.recipe.vertical} {name} tells what changed"
+        raise InputError(f"--only {build.only}", "needs an artifact that is not built yet", got=name, hint=hint)
     build.store.remember(name, parts)
     return _run(build, name, module, section, inputs, device, identity, parts)
 
@@ -134,18 +130,6 @@ def _booked(build: Build, name: str, identity: str, process: StageProcess, devic
     finally:
         build.ledger.close(lease.id, exit_code, usage)
     return artifact, usage
-
-
-@cache
-def code_version(module: str) -> str:
-    """The stage's declared ``CODE_VERSION``, read without importing the module (and its torch)."""
-    tree = ast.parse(CHECKOUT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "CODE_VERSION" for t in node.targets
-        ):
-            return str(ast.literal_eval(node.value))
-    raise InputError(module, "declares no CODE_VERSION", hint='add CODE_VERSION = "1" to the stage\'s module')
 
 
 @contextmanager

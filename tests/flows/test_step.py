@@ -15,8 +15,9 @@ import pytest
 from contracts.artifacts import load as load_artifact
 from contracts.errors import BusyError, GateError, InputError, StageError
 from flows.build import Build, opened
+from flows.code_version import code_version
 from flows.settings import CHECKOUT, Settings
-from flows.step import code_version, run_step
+from flows.step import run_step
 from ledger.report import build_lines
 from recipes.load import load
 from tests.flows.tiny_stage import TinySection
