@@ -145,6 +145,7 @@ def test_events_survive_a_database_that_was_replaced(
             Ledger.open(url)
     assert ledger.beat(lease.id, lease.opened_at + timedelta(seconds=40)) == "spooled"
     assert ledger.close(lease.id, 0, at=lease.opened_at + timedelta(seconds=50)) == "spooled"
+    assert replacement != "missing" or not file.exists(), "an empty ledger was begun in its place"
     if file.is_dir():
         file.rmdir()
     for part in file.parent.glob(f"{file.name}*"):

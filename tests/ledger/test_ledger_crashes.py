@@ -12,6 +12,7 @@ import subprocess
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,8 +25,10 @@ TTL_SECONDS = 0.5
 KILLS = 15
 
 
-def die_with_parent() -> None:
+def die_with(parent_pid: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it was killed between the fork and the line above
+        os._exit(1)
 
 
 def supervise(url: str, fingerprint: str, out: Connection) -> None:
@@ -34,7 +37,7 @@ def supervise(url: str, fingerprint: str, out: Connection) -> None:
     out.send("opened ledger")
     lease = ledger.hold("b1", "sft", fingerprint, "cpu")
     out.send("leased")
-    child = subprocess.Popen(["sleep", "600"], preexec_fn=die_with_parent)
+    child = subprocess.Popen(["sleep", "600"], preexec_fn=partial(die_with, os.getpid()))
     out.send("started")
     ledger.attach_child(lease.id, child.pid, processes.start_ticks(child.pid) or 0)
     out.send("attached")
@@ -106,6 +109,8 @@ def test_two_reconcilers_at_once_end_each_lease_once(ledger: Ledger, url: str) -
         (go_end, go), (answer, answer_end) = FORK.Pipe(duplex=False), FORK.Pipe(duplex=False)
         workers.append(FORK.Process(target=_reconcile_on_signal, args=(url, go_end, answer_end)))
         workers[-1].start()
+        go_end.close()
+        answer_end.close()
         answers.append(answer)
         starts.append(go)
     for go in starts:
