@@ -31,6 +31,12 @@ class Reconciled:
     billed_device_seconds: float
     pid: int | None = None
 
+    def __str__(self) -> str:
+        """One line for a log."""
+        what = f"orphan {self.pid} still holds" if self.outcome == "orphan" else "ended the lease of"
+        held = f"{self.billed_device_seconds:.1f} device-seconds billed up to {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{what} build {self.build_id}, {self.stage}, attempt {self.attempt}: {self.reason}; {held}"
+
 
 def reconcile(connection: Connection, at: datetime | None, ttl_seconds: float) -> list[Reconciled]:
     """Look at every open lease once; ``at`` None means each lease's own clock. Needs a writing connection."""

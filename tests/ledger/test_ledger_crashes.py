@@ -166,6 +166,7 @@ def test_an_orphan_keeps_its_lease_open_and_is_named(ledger: Ledger) -> None:
         later = lease.opened_at + timedelta(hours=1)
         [found] = ledger.reconcile(later, ttl_seconds=60)
         assert (found.outcome, found.pid) == ("orphan", orphan.pid)
+        assert str(found).startswith(f"orphan {orphan.pid} still holds build b1, sft, attempt 1: supervisor 0 is gone")
         assert [span.lease.id for span in ledger.open_leases()] == [lease.id]
     finally:
         orphan.kill()
