@@ -1,4 +1,4 @@
-"""The README tells the truth: its tree is the disk's, its commands are the command line's, its targets the Makefile's."""
+"""The README tells the truth: its tree is the disk, its commands the command line, its targets the Makefile."""
 
 from __future__ import annotations
 
