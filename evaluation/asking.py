@@ -43,7 +43,8 @@ class Provider(Protocol):
 def read_examples(path: Path) -> list[ChatExample]:
     """A corpus's chat examples; raises InputError on a file that holds something else, naming the line."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # not splitlines: a text may hold separators (U+0085, U+2028) that end no line of a JSONL file
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -109,7 +110,7 @@ def _read_log(log: Path) -> dict[Key, ModelAnswer]:
     if not log.exists():
         return {}
     whole: dict[Key, ModelAnswer] = {}
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in log.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             given = ModelAnswer.model_validate_json(line)
         except ValidationError:

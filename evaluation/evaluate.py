@@ -65,8 +65,8 @@ def evaluate_with(
 
 def read_items(evaluation: Artifact) -> list[ItemScore]:
     """The items of an evaluation artifact."""
-    lines = evaluation.file("items.jsonl").read_text(encoding="utf-8").splitlines()
-    return [ItemScore.model_validate_json(line) for line in lines]
+    lines = evaluation.file("items.jsonl").read_text(encoding="utf-8").split("\n")
+    return [ItemScore.model_validate_json(line) for line in lines if line]
 
 
 def read_report(evaluation: Artifact) -> EvaluationReport:
