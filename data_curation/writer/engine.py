@@ -6,11 +6,10 @@ import calendar
 import datetime
 import math
 import random
-from itertools import accumulate
 from typing import Any
 
 from data_curation.writer.faults import wrong_values
-from data_curation.writer.schema import Day, Draw, Number, Option, Repeat, Rules, SourceSpec
+from data_curation.writer.schema import Day, Draw, Number, Option, Repeat, SourceSpec, Wrong
 from data_curation.writer.templates import FILTERS, Reference, parsed
 
 Table = list[dict[str, Any]]
@@ -27,8 +26,8 @@ class Writing:
         self.collected: dict[str, list[Any]] = {}
         self.collecting = True
         self.records: dict[str, list[dict[str, Any]]] = {}
-        self.last: dict[str, Option] = {}
-        self.pending: list[tuple[dict[str, Any], dict[str, Rules]]] = []
+        self.used: dict[str, list[int]] = {}
+        self.pending: list[tuple[dict[str, Any], dict[str, Wrong]]] = []
 
     def fill(self, template: str) -> str:
         """The template with every reference replaced, as text."""
@@ -51,15 +50,22 @@ class Writing:
         else:
             value = self.draw(name, self.phrases[name])
         if column:
-            value = value[column]
-            if isinstance(value, str) and "{" in value:
-                value = self.value(value)
+            value = self._cell(name, value, column)
+        if self.collecting and name in self.collected:
+            self.collected[name].append(value)
         for filter_name, argument in filters:
             if argument and not argument[0].isdigit():
                 argument = str(self.resolve(Reference(*argument.partition(".")[::2], ())))
             value = FILTERS[filter_name](value, argument) if argument else FILTERS[filter_name](value)
-        if self.collecting and name in self.collected:
-            self.collected[name].append(value)
+        return value
+
+    def _cell(self, name: str, row: dict[str, Any], column: str) -> Any:
+        """A row's cell; where the row is drawn once, so is what its cells' templates give."""
+        value = row[column]
+        if isinstance(value, str) and "{" in value:
+            value = self.value(value)
+            if name in self.drawn:
+                row[column] = value
         return value
 
     def draw(self, name: str, draw: Draw) -> Any:
@@ -73,7 +79,7 @@ class Writing:
             for column, template in draw.where.items():
                 wanted = self.fill(template)
                 rows = [row for row in rows if str(row[column]) == wanted]
-            return self.random.choice(rows or self.tables[draw.row])
+            return dict(self.random.choice(rows or self.tables[draw.row]))
         if draw.number:
             return _number(self.random, draw.number)
         if draw.digits:
@@ -84,11 +90,13 @@ class Writing:
         return self._lines(name, draw.repeat)
 
     def _choose(self, name: str, draw: Draw) -> Option:
-        """One phrasing; not the one just used, where there are others."""
-        before = self.last.get(name)
-        options = [option for option in draw.one_of if option is not before] if before else list(draw.one_of)
-        ends = list(accumulate(option.weight for option in options))
-        self.last[name] = chosen = self.random.choices(options, cum_weights=ends)[0]
+        """One phrasing, none twice before all have been used."""
+        used = self.used.setdefault(name, [])
+        if len(used) >= len(draw.one_of):
+            del used[:-1]
+        options = [(i, option) for i, option in enumerate(draw.one_of) if i not in used]
+        index, chosen = self.random.choices(options, [option.weight for _, option in options])[0]
+        used.append(index)
         return chosen
 
     def _lines(self, name: str, repeat: Repeat) -> str:
@@ -97,13 +105,13 @@ class Writing:
         if repeat.table:
             rows = self.tables[repeat.table]
             kept = self.random.sample(range(len(rows)), min(count, len(rows)))
-            items = [rows[i] for i in (kept if repeat.shuffle else sorted(kept))]
+            items = [dict(rows[i]) for i in (kept if repeat.shuffle else sorted(kept))]
         outer_slots, outer_drawn = self.slots, self.drawn
         lines, records = [], []
         for index, item in enumerate(items, 1):
             self.slots, self.drawn = outer_slots | repeat.slots, dict(outer_drawn) | {"item": item, "index": index}
             lines.append(self.fill(repeat.text))
-            for record in repeat.records:
+            for record in repeat.records if self.fill(repeat.records_if) else ():
                 made = self.plain(record)
                 records.append(made)
                 if repeat.wrong:
@@ -121,14 +129,21 @@ class Writing:
         if isinstance(value, list | tuple):
             return [self.plain(one) for one in value]
         if isinstance(value, dict):
-            if value.keys() == {"collected"}:
+            if "collected" in value:
                 names = value["collected"]
                 names = [names] if isinstance(names, str) else names
-                return list(dict.fromkeys(one for name in names for one in self.collected[name]))
+                found = list(dict.fromkeys(one for name in names for one in self.collected[name]))
+                return [self._as(value["as"], one) for one in found] if "as" in value else found
             if value.keys() == {"rows_of"}:
-                return self.records.get(value["rows_of"], [])
+                names = value["rows_of"]
+                names = [names] if isinstance(names, str) else names
+                return [record for name in names for record in self.records.get(name, [])]
             return {key: self.plain(one) for key, one in value.items()}
         return value
+
+    def _as(self, shape: Any, item: Any) -> Any:
+        self.drawn["item"] = item
+        return self.plain(shape)
 
 
 def compose(writing: Writing, spec: SourceSpec) -> tuple[str, dict[str, Any], str, str]:
@@ -136,8 +151,8 @@ def compose(writing: Writing, spec: SourceSpec) -> tuple[str, dict[str, Any], st
     writing.collected = {name: [] for name in spec.collect}
     text = writing.fill(spec.text)
     writing.collecting = False  # what the row mentions is not printed
+    writing.drawn["text"] = text
     row = {key: writing.plain(value) for key, value in spec.row.items()}
-    row[spec.text_field] = text.split() if spec.text_as == "words" else text
     for record, rules in writing.pending:
         record["wrong"] = wrong_values(writing, record, rules, text)
     if spec.wrong:

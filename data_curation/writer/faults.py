@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from contracts.answers import normalise
-from data_curation.writer.schema import Rules
+from data_curation.writer.schema import Wrong
 
 if TYPE_CHECKING:
     from data_curation.writer.engine import Writing
@@ -17,20 +17,20 @@ FIGURE = re.compile(r"\d[\d,.\-/]*\d|\d")
 
 
 def wrong_values(
-    writing: Writing, row: dict[str, Any], rules: dict[str, Rules], text: str
+    writing: Writing, row: dict[str, Any], wrong: dict[str, Wrong], text: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Answer field (the last part of a path) to its wrong values, each ``{"value", "fault"}``; never the gold one."""
+    """Answer field to its wrong values, each ``{"value", "fault"}``; never the gold one."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for path, ways in rules.items():
-        gold = _at(row, path)
-        if gold is None or gold == "":
+    for field, ways in writing.random.sample(sorted(wrong.items()), len(wrong)):
+        gold = _at(row, ways.of or field)
+        if gold in (None, "", []):
             continue
         seen = {normalise(gold)}
-        for rule in ways:
+        for rule in ways.by:
             for value in _made(writing, rule.fault, rule.values, gold, text):
                 if normalise(value) not in seen and value not in ("", None, []):
                     seen.add(normalise(value))
-                    found.setdefault(path.rpartition(".")[2], []).append({"value": value, "fault": rule.fault})
+                    found.setdefault(field, []).append({"value": value, "fault": rule.fault})
     return found
 
 
@@ -101,6 +101,9 @@ def _number(text: str) -> int | float:
 
 def _at(row: dict[str, Any], path: str) -> Any:
     value: Any = row
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+    for part in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, list):
+            value = value[int(part)] if int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -136,21 +136,22 @@ def _reference_faults(subject: str, spec: WriterSpec, tables: dict[str, Table]) 
         yield from _draw_faults(f"{subject}: {name}", draw, shared, tables, lenient=True)
     for name, source in spec.sources.items():
         known = shared | source.slots | source.phrases
+        made = {"text": Draw(digits="#"), "item": Draw(digits="#")}
         where = f"{subject}: sources.{name}"
         for part, draw in (source.slots | source.phrases).items():
             yield from _draw_faults(f"{where}.{part}", draw, known, tables)
         for part, template in (("text", source.text), ("entity", source.entity), ("date", source.date)):
             yield from _template_faults(f"{where}.{part}", template, known, tables)
         for key, path in _row_templates(source.row, "row"):
-            yield from _template_faults(f"{where}.{path}", key, known, tables)
-        for rules in source.wrong.values():
-            for rule in rules:
+            yield from _template_faults(f"{where}.{path}", key, known | made, tables)
+        for wrong in source.wrong.values():
+            for rule in wrong.by:
                 for template in rule.values:
                     yield from _template_faults(f"{where}.wrong", template, known, tables)
         for one in source.collect:
             if one not in known | _inner(known):
                 yield RecipeError(f"{where}.collect", "no such phrase or slot", got=one, hint=_near(one, known))
-        for path in source.wrong:
+        for path in [wrong.of or field for field, wrong in source.wrong.items()]:
             if not _has_path(source.row, path):
                 hint = f"the row has {', '.join(source.row)}"
                 yield RecipeError(f"{where}.wrong", "no such path in row", got=path, hint=hint)
@@ -174,7 +175,7 @@ def _draw_faults(
             yield from _template_faults(where, template, known, tables)
     if draw.repeat:
         inner = known | draw.repeat.slots | {"index": Draw(digits="#"), "item": Draw(row=table or "?")}
-        templates = [draw.repeat.text]
+        templates = [draw.repeat.text, draw.repeat.records_if]
         for record in draw.repeat.records:
             templates += [template for template, _ in _row_templates(record, "")]
         for template in templates:
@@ -216,7 +217,9 @@ def _row_templates(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _row_templates(one, path)
-    elif isinstance(value, dict) and value.keys() not in ({"collected"}, {"rows_of"}):
+    elif isinstance(value, dict) and "collected" in value:
+        yield from _row_templates(value.get("as", ""), path)
+    elif isinstance(value, dict) and value.keys() != {"rows_of"}:
         for key, one in value.items():
             yield from _row_templates(one, f"{path}.{key}")
 
@@ -227,7 +230,7 @@ def _inner(known: dict[str, Draw]) -> dict[str, Draw]:
 
 
 def _has_path(row: Any, path: str) -> bool:
-    for part in path.split("."):
+    for part in path.partition("[")[0].split("."):
         if not isinstance(row, dict) or part not in row:
             return False
         row = row[part]

@@ -5,7 +5,7 @@ A *slot* is drawn once a document and keeps its value; a *phrase* is drawn anew 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -81,6 +81,21 @@ def _draw(value: Any) -> Any:
 Rules = tuple[Annotated[Rule, BeforeValidator(_rule)], ...]
 
 
+class Wrong(Part):
+    """How one answer field goes wrong."""
+
+    of: str = ""
+    """Path of its value in the row (``cover.zip``, ``symbols[0]``); empty: the field's own name."""
+    by: Rules
+
+
+def _wrong(value: Any) -> Any:
+    return {"by": value} if isinstance(value, list) else value
+
+
+AnyWrong = Annotated[Wrong, BeforeValidator(_wrong)]
+
+
 class Repeat(Part):
     """Lines over the rows of a table, or a number of times; ``{item.column}`` is the row, ``{index}`` counts from 1."""
 
@@ -93,8 +108,10 @@ class Repeat(Part):
     join: str = "\n"
     records: tuple[dict[str, Any], ...] = ()
     """Gold records a line gives; ``{rows_of: slot}`` in ``row`` collects them."""
-    wrong: dict[str, Rules] = {}
-    """Key of ``records`` to the ways its value goes wrong."""
+    records_if: str = "yes"
+    """Template; a line where it is empty gives no records."""
+    wrong: dict[str, AnyWrong] = {}
+    """Answer field to the ways its value in a record goes wrong."""
 
 
 class Draw(Part):
@@ -137,13 +154,11 @@ class SourceSpec(Part):
     collect: tuple[Name, ...] = ()
     """Phrases whose every printed value is gold; ``{collected: name}`` in ``row`` lists them."""
     text: str
-    text_field: str = "text"
-    """The row's key that holds the text, as in the real source."""
-    text_as: Literal["text", "words"] = "text"
     row: dict[str, Any] = {}
-    """The row: templates, numbers, nested mappings and lists, ``{collected: phrase}``, ``{rows_of: slot}``."""
-    wrong: dict[str, Rules] = {}
-    """Dotted path in ``row`` to the ways its value goes wrong."""
+    """The row: templates (``{text}`` too), numbers, nested mappings and lists, ``{collected: phrase}`` or
+    ``{collected: [phrase, ...], as: {key: "{item}"}}``, ``{rows_of: slot}``."""
+    wrong: dict[str, AnyWrong] = {}
+    """Answer field to the ways its value goes wrong."""
 
 
 class WriterSpec(Part):

@@ -74,6 +74,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "times": _times,
     "product": _times,
     "plus": lambda value, other: value + int(other),
+    "less": lambda value, other: value - int(other),
     "int": lambda value: int(float(value)),
     "long": _long,
     "iso": lambda value: value.isoformat(),
