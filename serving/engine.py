@@ -1,0 +1,121 @@
+"""What the engine is on this machine: its environment, version, device and the flags that follow from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contracts.errors import ServeError
+
+ENTRY = Path(__file__).parent / "engine_entry.py"
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+CPU_KV_CACHE_GIB = 1
+MAX_LOGPROBS = 20
+"""A request may ask for this many alternatives a token; unlimited ones jam the whole server."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A serving engine that can be started. ``program`` takes vLLM's command line (``serve MODEL --port ...``)."""
+
+    program: tuple[str, ...]
+    version: str
+    device: str
+    """``cpu``, or the accelerator's name as its driver says it."""
+    dtype: str
+    flags: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    device_count: int = 1
+
+    def serve_command(self, model: Path, name: str, port: int, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
+        """The command that serves ``model`` as ``name`` on the loopback ``port``."""
+        return [*self.program, "serve", str(model), "--host", "127.0.0.1", "--port", str(port)] + [
+            *self.serve_flags(name, max_model_len, extra)
+        ]
+
+    def serve_flags(self, name: str, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
+        """The flags that belong in a result: everything but where the model lies and where it is served."""
+        return [
+            *("--served-model-name", name),
+            *("--dtype", self.dtype),
+            *("--max-model-len", str(max_model_len)),
+            *("--max-logprobs", str(MAX_LOGPROBS)),
+            *self.flags,
+            *extra,
+        ]
+
+
+def vllm_engine(python: Path) -> Engine:
+    """vLLM in the environment of the interpreter ``python``; raises ServeError where it is not installed there."""
+    about = _about(python)
+    gpus = [] if about["distribution"] != "vllm" else nvidia_gpus()
+    environment = {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_SERVER_DEV_MODE": "0",
+    }
+    program = (str(_absolute(python)), "-P", str(ENTRY))
+    version = f"{about['version']} ({about['distribution']})"
+    if gpus:
+        return Engine(program, version, gpus[0], "auto", (), environment, device_count=len(gpus))
+    environment["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
+    return Engine(program, version, "cpu", cpu_dtype(), ("--enforce-eager",), environment)
+
+
+def cpu_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """``bfloat16`` on a processor with units for it, else ``float32``: without them bf16 decodes at a third."""
+    try:
+        words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return "float32"
+    return "bfloat16" if words & BF16_FLAGS else "float32"
+
+
+def nvidia_gpus() -> list[str]:
+    """Names of the accelerators, empty without any."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        seen = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return []
+    return [line.strip() for line in seen.stdout.splitlines() if line.strip()] if seen.returncode == 0 else []
+
+
+def contention() -> dict[str, float]:
+    """How busy the machine is: load average, and the share of time (percent) that work waited for a processor."""
+    sample = {"load_average_1min": round(os.getloadavg()[0], 2), "processors": float(os.cpu_count() or 1)}
+    try:
+        some = Path("/proc/pressure/cpu").read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError):
+        return sample
+    for part in some.split():
+        if part.startswith("avg10="):
+            sample["cpu_pressure_some_avg10"] = float(part.removeprefix("avg10="))
+    return sample
+
+
+def _about(python: Path) -> dict[str, str]:
+    hint = "make install makes the engine's environment, .venv-vllm"
+    if not python.is_file():
+        raise ServeError("serving engine", "its interpreter is missing", got=python, hint=hint)
+    asked = subprocess.run(
+        [str(_absolute(python)), "-P", str(ENTRY), "about"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if asked.returncode:
+        last = (asked.stderr.strip().splitlines() or [""])[-1]
+        raise ServeError("serving engine", "vLLM is not installed beside its interpreter", got=last, hint=hint)
+    return dict(json.loads(asked.stdout.splitlines()[-1]))
+
+
+def _absolute(python: Path) -> Path:
+    # Not resolved: an environment's interpreter is a link, and following it would leave the environment.
+    return Path.cwd() / python
