@@ -36,7 +36,7 @@ class Engine:
         """Answers in batches of similar length, longest prompts first, each as soon as its row ends."""
         for batch in self._batches(wanted, settings.batch_size, settings.max_new_tokens):
             prompts = [ids for _, _, ids in batch]
-            choose = _greedy if settings.temperature == 0 else _sampler(batch, settings)
+            choose = _greedy if settings.temperature == 0 else sampler(batch, settings)
             for row in decode(self.model, prompts, self.stop_ids, settings.max_new_tokens, choose):
                 example, sample, prompt = batch[row.row]
                 yield ModelAnswer(
@@ -151,7 +151,7 @@ def _greedy(logits_B_V: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
     return logits_B_V.argmax(-1)
 
 
-def _sampler(
+def sampler(
     batch: Sequence[tuple[ChatExample, int, list[int]]], settings: Answering
 ) -> Callable[[torch.Tensor, Sequence[int]], torch.Tensor]:
     """Sampling whose draws belong to (seed, example, sample): neither batch nor resume changes an answer."""

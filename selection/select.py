@@ -30,7 +30,7 @@ SEED = 7
 def select(section: Selection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
     """``corpus`` and ``base:<name>`` models in, kind ``selection`` out.
 
-    Metrics: ``chosen``, ``why``, ``candidates``, ``rejected``, and the chosen one's ``bits_per_byte`` and ``zero_shot``.
+    Metrics: ``chosen``, ``why``, ``candidates``, ``rejected``, the chosen one's ``bits_per_byte`` and ``zero_shot``.
     """
     corpus, rows = inputs["corpus"], _rows(section)
     present = {name: inputs[f"base:{name}"] for name in rows if f"base:{name}" in inputs}
