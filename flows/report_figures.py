@@ -6,18 +6,27 @@ Names are escaped before they reach plotly, which reads a few HTML tags in label
 
 from __future__ import annotations
 
-from html import escape
+import html
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from contracts.reports import BuildReport, CurationCard, Estimate, LoadPoint, ServingCard
-from flows.report import label, primary
+from flows.report_tables import label, primary
 
 INK = "#64748b"
 PALETTE = ("#2b72b8", "#cf7a26", "#2a9066", "#8d63bd", "#c2504a", "#0f8b9d", "#a3822a")
 ACCEPTED, WASTED, SAVED = "#2a9066", "#c2504a", "#9aa7b8"
 PERCENTILES = {"p50": "solid", "p99": "dot"}
+
+
+def escape(name: str) -> str:
+    """A name as plotly shows it: it reads ``<``, ``>`` and ``&``, and leaves quotes as they are."""
+    return html.escape(name, quote=False)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"
 
 
 def chain(build: BuildReport) -> go.Figure | None:
@@ -52,7 +61,9 @@ def chain(build: BuildReport) -> go.Figure | None:
             text=f"<b>{estimate.value:.3f}</b>",
             showarrow=False,
         )
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(m) for m, _ in points])
+    names = [model for model, _ in points]
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(name) for name in names])
+    figure.update_xaxes(tickvals=[escape(name) for name in names], ticktext=[escape(_short(name)) for name in names])
     figure.update_yaxes(range=[-0.04, 1.14], tickvals=[0, 0.25, 0.5, 0.75, 1], title=label(build.primary_metric))
     return _dressed(figure, height=360, legend=False)
 

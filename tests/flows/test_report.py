@@ -14,7 +14,8 @@ import pytest
 
 from contracts.errors import PublishError
 from contracts.reports import BuildReport, StageLine
-from flows.report import forgetting, markdown_summary, render_page, retention, served, suites, write_page
+from flows.report import markdown_summary, render_page, write_page
+from flows.report_tables import forgetting, retention, served, suites
 from tests.flows.build_sample import whole_build
 
 HOSTILE = '<script>window.injected=1</script><a href="javascript:alert(1)">"x"</a>'
@@ -122,7 +123,10 @@ def test_forgetting_is_counted_from_the_base() -> None:
     assert change["base"] == (0.0, False)
     assert change["dpo"][0] == pytest.approx(-0.025)
     assert change["dpo"][1] is False
-    assert change["student-7B"][1] is True
+    assert change["student-7B"][0] == pytest.approx(-0.1)
+    assert change["student-7B"][1] is None, "the budget is the teacher's"
+    tight = whole_build().model_copy(update={"forgetting_budget": 0.02})
+    assert {row["model"] for row in forgetting(tight) if row["over"]} == {"dpo"}
 
 
 def test_best_score_is_the_least_rate_of_invented_numbers() -> None:
