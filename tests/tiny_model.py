@@ -14,6 +14,7 @@ from contracts.artifacts import Artifact, describe, publish
 from contracts.documents import ChatExample
 from training.chat import CHATML
 
+torch.set_num_threads(1)  # threads that wait for each other cost more than these models compute
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEXT = ['{"name": "Alder Co", "figure": 1204}', "Filed by Birch Ltd for 2025: figure 77.", "system user assistant"]
 

@@ -27,7 +27,7 @@ from training.compact_loss import SCALED_HEADS, labelled_logits
 from training.device import Meter
 from training.distillation_loss import student_loss
 from training.engine import plan_steps, run, tokens_seen, training_arguments
-from training.loading import load_model, load_tokenizer, save_model
+from training.loading import load_model, load_tokenizer, model_metrics, save_model
 from training.tokenizers import require_shared_ids, tokenizer_fingerprint, tokenizer_verdict
 
 CODE_VERSION = "1"
@@ -74,7 +74,7 @@ def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path)
     same_ids = tokenizer_folder != begins_from
     save_model(model, tokenizer, out_dir, source=inputs["teacher"].path if same_ids else begins_from)
     metrics = {
-        **_sizes(model),
+        **model_metrics(model),
         "stands_for": section.student.stands_for,
         "loss": section.loss,
         "loss_reason": section.loss_reason,
@@ -188,16 +188,6 @@ def _take_stop_tokens(model: PreTrainedModel, tokenizer: Any, teacher: Path) -> 
         model.generation_config = GenerationConfig.from_pretrained(str(teacher), local_files_only=True)
     for holder in (model.config, model.generation_config):
         holder.eos_token_id, holder.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
-
-
-def _sizes(model: PreTrainedModel) -> dict[str, int]:
-    config = model.config.get_text_config()
-    return {
-        "layers": int(config.num_hidden_layers),
-        "hidden": int(config.hidden_size),
-        "vocab": int(config.vocab_size),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }
 
 
 if __name__ == "__main__":
