@@ -19,6 +19,10 @@ from data_curation.writer.templates import FILTERS, Reference, parsed, stray_bra
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
 
 
+RESERVED = {"item", "index", "text"}
+"""A repeated line's row and number, and the finished text."""
+
+
 class Grammar(NamedTuple):
     """A writer file with its includes and tables read."""
 
@@ -155,6 +159,8 @@ def _reference_faults(subject: str, spec: WriterSpec, tables: dict[str, Table]) 
             if not _has_path(source.row, path):
                 hint = f"the row has {', '.join(source.row)}"
                 yield RecipeError(f"{where}.wrong", "no such path in row", got=path, hint=hint)
+        for name in sorted(RESERVED & (known.keys() | _inner(known).keys())):
+            yield RecipeError(where, "a slot or phrase has a name of the writer's own", got=name, hint="rename it")
         yield from _endless(where, source, known)
 
 
