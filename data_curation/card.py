@@ -1,4 +1,4 @@
-"""The curation card: what came in, what stayed, what went and why. Counts are taken from what was kept, then checked."""
+"""The curation card: what came in, what stayed, what went and why. Counts come from what was kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from data_curation.shards import Shards
 from recipes.schema import Source
 
 SAMPLES = 40
+WRITTEN = "CC0-1.0, written"
 Found = dict[str, list[Candidate]]
 """Source to its candidates."""
 
@@ -58,11 +59,16 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
         _check_sum(source, book.read[key], accepted[key], sum(rejected.values()))
         counts.append(
             SourceCount(
-                source=source, licence=sources[source].licence if not synthetic else "written by the recipe's writer",
-                synthetic=synthetic, read=book.read[key], accepted=accepted[key], rejected=dict(sorted(rejected.items())),
-                accepted_chars=chars[key], near_duplicate_clusters=0 if synthetic else outcome.clusters[source],
+                source=source,
+                licence=WRITTEN if synthetic else sources[source].licence,
+                synthetic=synthetic,
+                read=book.read[key],
+                accepted=accepted[key],
+                rejected=dict(sorted(rejected.items())),
+                accepted_chars=chars[key],
+                near_duplicate_clusters=0 if synthetic else outcome.clusters[source],
             )
-        )  # fmt: skip
+        )
     examples = outcome.examples
     return CurationCard(
         sources=counts,

@@ -17,9 +17,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-variant-numeric: tabular-nums }
 th, td { border-bottom: 1px solid #8884; padding: .25rem .75rem; text-align: left; vertical-align: top }
 td.n, th.n { text-align: right }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; margin: .25rem 0 1rem; font-size: 13px }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; font-size: 13px }
 .grey { opacity: .7 }
-.bar { display: inline-block; height: .7em; background: #4a7fb5 }
 """
 SAMPLE_CHARS = 700
 Cell = str | int | float
@@ -32,7 +31,7 @@ def render_card(card: CurationCard, folder: Path) -> str:
         f"<p>{_headline(card)}</p>",
         "<h2>Sources</h2>",
         _table(
-            ("source", "licence", "written", "read", "accepted", "rejected", "share kept", "characters kept", "clusters"),
+            ("source", "licence", "written", "read", "accepted", "rejected", "kept", "characters kept", "clusters"),
             [
                 (s.source, s.licence, "yes" if s.synthetic else "", s.read, s.accepted, sum(s.rejected.values()),
                  f"{s.accepted / s.read:.0%}" if s.read else "", s.accepted_chars, s.near_duplicate_clusters)
@@ -40,7 +39,10 @@ def render_card(card: CurationCard, folder: Path) -> str:
             ],
         ),
         "<h2>Why documents were rejected</h2>",
-        _table(("source", "reason", "documents"), [(s.source, r, n) for s in card.sources for r, n in s.rejected.items()]),
+        _table(
+            ("source", "reason", "documents"),
+            [(source.source, reason, count) for source in card.sources for reason, count in source.rejected.items()],
+        ),
         "<h2>Examples</h2>",
         _table(
             ("task", "training", "evaluation", "preference pairs"),
@@ -95,7 +97,7 @@ def _example_samples(folder: Path) -> Iterable[str]:
         for example in read_jsonl(folder / f"{name}.jsonl", ChatExample):
             if example.task not in seen:
                 seen.add(example.task)
-                shown = f"{example.prompt[-1]['content'][:SAMPLE_CHARS * 2]}\n\n-> {example.completion}"
+                shown = f"{example.prompt[-1]['content'][: SAMPLE_CHARS * 2]}\n\n-> {example.completion}"
                 yield f"<h3>{escape(name)}: {escape(example.task)}</h3><pre>{escape(shown)}</pre>"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import recipes
 from contracts.artifacts import Artifact, describe
@@ -13,7 +14,7 @@ from contracts.documents import ChatExample, PreferencePair, write_jsonl
 from contracts.reports import CurationCard
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
-from data_curation.candidates import Book, Candidate, close_book, open_book
+from data_curation.candidates import Book, close_book, open_book
 from data_curation.card import Examples, Found, Outcome, card_of
 from data_curation.card_page import render_card
 from data_curation.decontamination import Index
@@ -28,14 +29,14 @@ from data_curation.loading import (
     rows_of_corpus,
     rows_of_writer,
 )
-from data_curation.preferences import pairs_of
+from data_curation.preferences import closed_sets, pairs_of
 from data_curation.reading import find_files, read_rows, require_corpus
-from data_curation.shards import Shards, assemble, clean
+from data_curation.shards import Shards, assemble, clean, within_budget
 from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
-from recipes.schema import Task
 from recipes.stage_sections import CurateSection
 
 CODE_VERSION = "1"
+T = TypeVar("T")
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
 BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
@@ -44,8 +45,8 @@ BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
 def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
     """Inputs: ``written`` (the writer's documents by source), optional where a corpus is given.
 
-    Writes pretraining, replay (each with a held-out part), train, eval, general, pairs, rejected, quarantine (jsonl) and
-    the card (json, html). Metrics: documents read, accepted and rejected, characters, examples by split, pairs.
+    Writes pretraining, replay (each with a held-out part), train, eval, general, pairs, rejected, quarantine (jsonl)
+    and the card (json, html). Metrics: documents read, accepted and rejected, characters, examples by split, pairs.
     Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling).
     """
     check_licences(section.sources, section.curation)
@@ -104,6 +105,11 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
         if not raws:
             raws += _built_in(section, name)
         found[name] = candidates(name, source, raws, section.curation, book)
+    for use in ("pretraining", "replay"):
+        filled = [name for name, source in section.sources.items() if source.use == use and found[name]]
+        for name in filled:
+            share = section.curation.max_pretraining_chars // len(filled)
+            found[name] = within_budget(found[name], share, section.curation.seed, book)
     return found, missing
 
 
@@ -144,7 +150,7 @@ def _split_and_compare(
 
 
 def _general(section: CurateSection, found: Found, suites: set[str], book: Book) -> list[ChatExample]:
-    """The whole general suite, in an order whose beginning is a fair sample; evaluation asks as many as it has time for."""
+    """The whole general suite, in an order whose beginning is a fair sample: evaluation asks the first ones."""
     general = [(name, task) for name, task in section.tasks.items() if task.suite == "general"]
     made = [
         example
@@ -169,8 +175,9 @@ def _evaluation(section: CurateSection, found: Found, task_sources: set[str], bo
 def _training(
     section: CurateSection, found: Found, task_sources: set[str], book: Book
 ) -> tuple[list[ChatExample], list[PreferencePair]]:
-    train: list[ChatExample] = []
-    pairs: list[PreferencePair] = []
+    """Examples and pairs, the tasks in turn, so that whoever takes the first ones gets some of each."""
+    train: list[list[ChatExample]] = []
+    pairs: list[list[PreferencePair]] = []
     for name, task in section.tasks.items():
         if task.source not in task_sources:
             continue
@@ -178,9 +185,15 @@ def _training(
         open_to_training = (c for c in found[task.source] if not c.heldout)
         made = [e for c in open_to_training for e in examples_of(name, task, c, section.system_prompt, book)]
         kept = _capped(made, section, task.max_train)
-        train += kept
-        pairs += [pair for example in kept for pair in pairs_of(example, task, rows[example.document_id])]
-    return train, pairs
+        train.append(kept)
+        labels = closed_sets(kept)
+        pairs.append([pair for e in kept for pair in pairs_of(e, task, rows[e.document_id], labels)])
+    return in_turn(train), in_turn(pairs)
+
+
+def in_turn(lists: list[list[T]]) -> list[T]:
+    """One of each list in turn, until all are used up."""
+    return [one for each in zip_longest(*lists) for one in each if one is not None]
 
 
 def _capped(examples: list[ChatExample], section: CurateSection, most: int) -> list[ChatExample]:

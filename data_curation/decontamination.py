@@ -1,8 +1,8 @@
 """Keeping evaluation texts out of training: n-grams counted by evaluation item, not flagged one by one.
 
-A single shared 13-gram flags half of the text of these fields (form wording). So an item's own n-grams count, those that
-many items share do not; a share of them must be found; and where the item has gold values, half of them must stand
-in the text as well.
+A single shared 13-gram flags half of the text of these fields (form wording). So an item's own n-grams count, those
+that many items share do not; a share of them must be found; and where the item has gold values, half of them must
+stand in the text as well.
 """
 
 from __future__ import annotations

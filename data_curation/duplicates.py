@@ -1,9 +1,9 @@
 """Near-duplicates by MinHash on word shingles; every candidate pair is verified by its true Jaccard similarity.
 
 Filings, leases and listings share most of their words. So a pair must be alike twice: in all of its shingles, and in
-those that are not its source's boilerplate (shingles that stand in many of the source's documents). The first alone joins
-two filers on one form, the second alone joins one filer's yearly and quarterly report. A source that would lose more
-than its ceiling fails.
+those that are not its source's boilerplate (shingles that stand in many of the source's documents). The first alone
+joins two filers on one form, the second alone joins one filer's yearly and quarterly report. A source that would lose
+more than its ceiling fails.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Clusters:
 
     groups: list[list[int]]
     similarity: dict[int, tuple[int, float]]
-    """A member that is not the first: to the earlier one it resembles, and how much."""
+    """Every member to one that it resembles, and how much."""
 
 
 def word_hashes(text: str, size: int) -> set[int]:
@@ -65,6 +65,7 @@ def find_clusters(candidates: list[Candidate], curation: Curation, tell_reports_
             apart = tell_reports_apart and _are_two_reports(candidates[number], candidates[other])
             if jaccard >= curation.near_duplicate_jaccard and not apart:
                 similarity.setdefault(number, (other, jaccard))
+                similarity.setdefault(other, (number, jaccard))
                 low, high = sorted((_root(parent, number), _root(parent, other)))
                 parent[high] = low
         index.insert(number, print_of, check_duplication=False)
@@ -81,8 +82,8 @@ def refuse_collapse(source: str, removed: int, total: int, curation: Curation) -
             f"source {source}",
             f"would lose more than {curation.removal_ceiling:.0%} of its documents to near-duplicates",
             got=f"{removed} of {total}",
-            hint="drop the form's boilerplate (drop_lines, cut_before), raise curation.near_duplicate_jaccard, or raise "
-            "curation.removal_ceiling once a person has looked at the duplicates",
+            hint="drop the form's boilerplate (drop_lines, cut_before) or raise curation.near_duplicate_jaccard; raise "
+            "curation.removal_ceiling only once a person has looked at the duplicates",
         )
 
 

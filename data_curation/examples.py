@@ -47,14 +47,19 @@ def examples_of(name: str, task: Task, candidate: Candidate, system_prompt: str,
             continue
         gold = _gold(task, element, text)
         reason = _missing(task, gold, text)
-        if reason:
+        if not gold:
+            book.example_rejects[f"{name}: no_gold"] += 1  # the task does not apply here: nothing to look at
+        elif reason:
             book.reject_example(name, candidate, *reason)
+        if not gold or reason:
             continue
         prompt = _prompt(task, element, text)
         if prompt in taken:
             continue
         taken.add(prompt)
-        made.append(_example(f"{name}/{candidate.document.id}/{number}", name, candidate, (system_prompt, prompt), gold, text))
+        made.append(
+            _example(f"{name}/{candidate.document.id}/{number}", name, candidate, (system_prompt, prompt), gold, text)
+        )
     return made
 
 
@@ -133,8 +138,6 @@ def _tidy(value: Any) -> Any:
 
 
 def _missing(task: Task, gold: dict[str, Any], text: str) -> tuple[str, str] | None:
-    if not gold:
-        return "no_gold", ", ".join(task.fields)
     for field in task.must_appear:
         value = gold.get(field)
         if value is None:

@@ -1,7 +1,7 @@
 """Field paths: how a recipe names a value of a row.
 
-``a.b[0]`` is an element, ``a[].b`` the ``b`` of every element, ``a|b`` the first that is not empty, ``a+b`` both texts one
-after the other.
+``a.b[0]`` is an element, ``a[].b`` the ``b`` of every element, ``a|b`` the first that is not empty, ``a+b`` both texts
+one after the other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _joined(row: dict[str, Any], path: str) -> str | None:
 
 
 def _walk(value: Any, path: str) -> Any:
-    steps = [match.groups() for match in STEP.finditer(path)]
+    steps = [(match[1], match[2]) for match in STEP.finditer(path)]
     for position, (name, index) in enumerate(steps):
         if name is not None:
             value = value.get(name) if isinstance(value, dict) else None

@@ -148,5 +148,5 @@ def require_documents(found: dict[str, list[Candidate]], task_sources: set[str],
             where,
             "no document is left for any task",
             got=f"0 in {', '.join(sorted(task_sources))}",
-            hint="see rejected.jsonl and quarantine.jsonl for the reasons; do sources.*.path and .text fit this corpus?",
+            hint="do sources.*.path and sources.*.text of the recipe fit this corpus?",
         )

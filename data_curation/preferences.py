@@ -1,10 +1,12 @@
-"""Preference pairs: the gold answer against one that looks right and is wrong in one figure."""
+"""Preference pairs: the gold answer against one that looks right and is wrong in one figure or one label."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from contracts.answers import atoms, canonical
@@ -14,15 +16,35 @@ from recipes.schema import Task
 
 FIGURE = re.compile(r"\(?\d[\d,]*(?:\.\d+)?\)?")
 PAIRS_PER_EXAMPLE = 3
+MOST_LABELS = 20
+EXAMPLES_A_LABEL = 5
 Wrong = tuple[str, Any, str]
 """Field, wrong value, fault."""
 
 
-def pairs_of(example: ChatExample, task: Task, row: dict[str, Any]) -> list[PreferencePair]:
-    """Pairs for one training example: the writer's wrong values first, then made ones for the numeric fields."""
+Labels = dict[str, list[str]]
+"""Answer field to the labels it takes; only fields with a closed set."""
+
+
+def closed_sets(examples: list[ChatExample]) -> Labels:
+    """Fields of one task that take few values, many times each: their values are labels, not copied text."""
+    values: dict[str, Counter[str]] = {}
+    for example in examples:
+        for field, value in (example.gold or {}).items():
+            if isinstance(value, str) and not any(character.isdigit() for character in value):
+                values.setdefault(field, Counter())[value] += 1
+    return {
+        field: sorted(counts)
+        for field, counts in values.items()
+        if 2 <= len(counts) <= MOST_LABELS and counts.total() >= EXAMPLES_A_LABEL * len(counts)
+    }
+
+
+def pairs_of(example: ChatExample, task: Task, row: dict[str, Any], labels: Labels) -> list[PreferencePair]:
+    """Pairs for one training example: the writer's wrong values first, then made ones (figures, then labels)."""
     gold = example.gold or {}
     made: dict[str, PreferencePair] = {}
-    for field, value, fault in [*_written(row, gold), *_generated(example, task)]:
+    for field, value, fault in [*_written(row, gold), *_generated(example, task), *_relabelled(example, labels)]:
         answer = gold | {field: value}
         text = canonical(answer)
         if atoms(answer) == atoms(gold) or text in made or len(made) == PAIRS_PER_EXAMPLE:
@@ -62,10 +84,18 @@ def _generated(example: ChatExample, task: Task) -> Iterator[Wrong]:
         yield from wrong[turn % max(1, len(wrong)) :] + wrong[: turn % max(1, len(wrong))]
 
 
+def _relabelled(example: ChatExample, labels: Labels) -> Iterator[Wrong]:
+    turn = hashlib.sha256(example.id.encode()).digest()[1]
+    for field, value in (example.gold or {}).items():
+        others = [label for label in labels.get(field, []) if label != value]
+        if others:
+            yield field, others[turn % len(others)], "other_label"
+
+
 def swapped_digit(figure: str) -> str | None:
     """Two neighbouring digits change places, the last pair that differs: ``54,318`` to ``54,381``."""
     places = [place for place, character in enumerate(figure) if character.isdigit()]
-    for left, right in reversed(list(zip(places, places[1:], strict=False))):
+    for left, right in reversed(list(pairwise(places))):
         if figure[left] != figure[right] and (figure[right] != "0" or left != places[0]):
             swapped = list(figure)
             swapped[left], swapped[right] = figure[right], figure[left]

@@ -1,4 +1,4 @@
-"""Quality rules: each returns the reason a text falls, or None. After Gopher's and C4's published rules, the cheap ones."""
+"""Quality rules: the reason a text falls, or None. The cheap ones of Gopher's and C4's published rules."""
 
 from __future__ import annotations
 

@@ -38,6 +38,18 @@ def clean(candidates: list[Candidate], index: Index, book: Book) -> list[Candida
     return kept
 
 
+def within_budget(candidates: list[Candidate], max_chars: int, seed: int, book: Book) -> list[Candidate]:
+    """A sample of at most ``max_chars``, the same on every run, in reading order; what is over it is written down."""
+    chars, chosen = 0, set()
+    for candidate in sorted(candidates, key=lambda one: position(seed, one.document.id)):
+        if chars + len(candidate.document.text) <= max_chars:
+            chars += len(candidate.document.text)
+            chosen.add(candidate.document.id)
+        else:
+            book.reject(candidate, "size", "over_max_pretraining_chars", f"this source's share is {max_chars}")
+    return [candidate for candidate in candidates if candidate.document.id in chosen]
+
+
 def assemble(
     sources: dict[str, list[Candidate]], held: set[str], index: Index, curation: Curation, book: Book
 ) -> Shards:
@@ -50,7 +62,6 @@ def assemble(
     everything = [candidate for candidates in sources.values() for candidate in candidates]
     held_documents = _held_documents(everything, held, curation.seed)
     shards = Shards()
-    chars = {True: 0, False: 0}
     for candidate in everything:
         document = candidate.document
         heldout = _origin(document) in held_documents
@@ -60,11 +71,7 @@ def assemble(
             continue
         if not heldout and not clean([candidate], index, book):
             continue
-        if chars[heldout] + len(document.text) > curation.max_pretraining_chars:
-            book.reject(candidate, "size", "over_max_pretraining_chars", f"most {curation.max_pretraining_chars}")
-            continue
         seen[key] = document.id
-        chars[heldout] += len(document.text)
         (shards.heldout if heldout else shards.training).append(document)
     return shards
 

@@ -50,7 +50,9 @@ def split(candidates: list[Candidate], held: set[str], evaluate_synthetic: bool,
     return kept
 
 
-def drop_near_duplicates(candidates: list[Candidate], clusters: Clusters, book: Book) -> tuple[list[Candidate], list[Pair]]:
+def drop_near_duplicates(
+    candidates: list[Candidate], clusters: Clusters, book: Book
+) -> tuple[list[Candidate], list[Pair]]:
     """One document a cluster stays: its first held-out one, else its first. Returns the rest and the pairs dropped."""
     dropped: set[int] = set()
     pairs: list[Pair] = []
@@ -61,7 +63,7 @@ def drop_near_duplicates(candidates: list[Candidate], clusters: Clusters, book: 
             if number == keeper:
                 continue
             crosses = kept.heldout and not candidates[number].heldout
-            near, jaccard = clusters.similarity.get(number) or (keeper, clusters.similarity[keeper][1])
+            near, jaccard = clusters.similarity[number]
             reason = "near_duplicate_of_evaluation" if crosses else "near_duplicate"
             detail = f"of {kept.document.id}; Jaccard {jaccard:.3f} with {candidates[near].document.id}"
             book.reject(candidates[number], "duplicates", reason, detail)

@@ -13,18 +13,39 @@ HEADING = re.compile(rf"\b(19|20)\d\d\b|\b{MONTH}\b|\b(months|weeks|year|years|q
 HEADING_LINES = 4
 HEADING_CHARS = 200
 CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+GLUED_START = r"(?:(?<!\w)|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
+GLUED_END = r"(?:(?!\w)|(?-i:(?<![A-Z])(?=[A-Z])))"
+NUMBER_WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
 
 
 def is_printed(value: object, text: str) -> bool:
-    """True when the value stands in the text: case, blanks and table bars folded, never inside a longer word or number."""
+    """True when the value stands in the text, not inside a longer word or number; case, blanks, table bars folded.
+
+    A capital after a small letter or a digit begins the next cell of a table that was flattened, it does not go on with
+    the word.
+    """
     folded = _folded(str(value)).strip(" .,;:\"'")
     if not folded:
         return False
-    pattern = _bounded(folded)
+    forms = [re.escape(folded)]
     if folded.isdigit() and int(folded) < len(NUMBER_WORDS):
-        pattern = f"(?:{pattern})|{_bounded(NUMBER_WORDS[int(folded)])}"
-    return re.search(pattern, _folded(text)) is not None
+        forms.append(NUMBER_WORDS[int(folded)])
+    pattern = rf"{GLUED_START}(?<!\d[.,])(?:{'|'.join(forms)}){GLUED_END}(?![.,]\d)"
+    return re.search(pattern, _folded(text), re.IGNORECASE) is not None
 
 
 def window_of(text: str, printed: str, about: str, window: Window) -> str | None:
@@ -34,7 +55,7 @@ def window_of(text: str, printed: str, about: str, window: Window) -> str | None
     """
     words = {word.casefold() for word in CAMEL.findall(about) if len(word) > 2}
     best: tuple[int, int] | None = None
-    for found in re.finditer(_bounded(re.escape(printed), escaped=True), text):
+    for found in re.finditer(_bounded(printed), text):
         line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()].casefold()
         score = sum(word in line for word in words)
         if best is None or score > best[0]:
@@ -45,7 +66,7 @@ def window_of(text: str, printed: str, about: str, window: Window) -> str | None
     start, end = max(0, at - window.before_chars), min(len(text), at + len(printed) + window.after_chars)
     start = text.find("\n", start, at) + 1 or start if start else 0
     last = text.rfind("\n", at + len(printed), end)
-    end = last if 0 < last and end < len(text) else end
+    end = last if last > 0 and end < len(text) else end
     return (_heading(text, start, at) + text[start:end]).strip()
 
 
@@ -64,10 +85,9 @@ def _heading(text: str, start: int, at: int) -> str:
     return "".join(f"{line}\n" for line in heading)
 
 
-def _bounded(text: str, escaped: bool = False) -> str:
-    pattern = text if escaped else re.escape(text)
-    return rf"(?<![\w])(?<!\d[.,]){pattern}(?![\w])(?![.,]\d)"
+def _bounded(text: str) -> str:
+    return rf"(?<!\w)(?<!\d[.,]){re.escape(text)}(?!\w)(?![.,]\d)"
 
 
 def _folded(text: str) -> str:
-    return re.sub(r"[\s|]+", " ", unicodedata.normalize("NFKC", text)).casefold()
+    return re.sub(r"[\s|]+", " ", unicodedata.normalize("NFKC", text))
