@@ -45,6 +45,8 @@ class WriteSection(Section):
     seed: int
     documents: int
     sources: dict[str, Source]
+    grammar_digest: str = ""
+    """SHA-256 over the writer file, its includes and tables (``data_curation.write.writer_digest``): it is identity."""
 
 
 class AnswerSection(Section):
