@@ -88,7 +88,9 @@ def verdict(difference: Estimate, margin: float, lower_is_better: bool = False) 
 def forgetting(general: Estimate, budget: float, decided: Verdict, reason: str) -> tuple[Verdict, str]:
     """NO-GO where the loss of general accuracy is beyond the budget with its whole interval."""
     shown = f"general accuracy {general.value:+.3f} [{general.low:+.3f}, {general.high:+.3f}] on {general.n} items"
-    if general.high < -budget and general.n >= LEAST_ITEMS:
+    if general.n < LEAST_ITEMS:
+        return decided, f"{reason}; {shown}: too few to tell forgetting"
+    if general.high < -budget:
         return "NO-GO", f"{shown}: a loss beyond the forgetting budget of {budget:g}; {reason}"
     if general.value < -budget:
         return decided, f"{reason}; {shown}: beyond the forgetting budget of {budget:g}, but within chance"

@@ -116,6 +116,12 @@ def test_forgetting_within_chance_does_not_stop(tmp_path: Path) -> None:
     assert found.verdict == "GO" and "within chance" in found.reason
 
 
+def test_forgetting_on_a_handful_of_items_is_not_judged(tmp_path: Path) -> None:
+    champion = evaluation(tmp_path / "old", 5, 40, general_right=4, general=4)
+    found, _ = gate(tmp_path, champion, evaluation(tmp_path / "new", 35, 40, 0, 4), budget=0.1)
+    assert found.verdict == "GO" and "too few to tell" in found.reason
+
+
 def test_other_items_are_refused(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="same items"):
         gate(tmp_path, evaluation(tmp_path / "old", 5, 40), evaluation(tmp_path / "new", 5, 39))
