@@ -90,7 +90,6 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
 
 def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple[Found, list[str]]:
     """Candidates by source: the corpus's and, where the recipe wants them, the writer's."""
-    uses_written = section.corpus is None or section.augment
     found: Found = {}
     missing: list[str] = []
     for name, source in section.sources.items():
@@ -99,8 +98,7 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
             if not find_files(section.corpus, source.path):
                 missing.append(name)
             raws += rows_of_corpus(name, source, section.corpus, book)
-        has_written = written is not None and f"{name}.jsonl" in written.files
-        if written is not None and has_written and uses_written and (section.corpus is None or source.use == "tasks"):
+        if written is not None and f"{name}.jsonl" in written.files and _takes_written(section, name):
             raws += rows_of_writer(written.file(f"{name}.jsonl"))
         if not raws:
             raws += _built_in(section, name)
@@ -111,6 +109,13 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
             share = section.curation.max_pretraining_chars // len(filled)
             found[name] = within_budget(found[name], share, section.curation.seed, book)
     return found, missing
+
+
+def _takes_written(section: CurateSection, name: str) -> bool:
+    """The writer's documents stand in for a corpus; beside one they only add to training."""
+    if section.corpus is None:
+        return True
+    return section.augment and any(task.source == name and task.suite == "vertical" for task in section.tasks.values())
 
 
 def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
