@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contracts.artifacts import Artifact
+from data_curation.write import writer_digest
 from distillation.initialise import layer_plan
 from recipes.catalogue import models
 from recipes.schema import Answering, Recipe, Section
@@ -109,6 +110,7 @@ def curate(step: Step, recipe: Recipe, around: Surroundings) -> Artifact:
         seed=recipe.writer.seed,
         documents=max(1, wanted),
         sources=recipe.sources,
+        grammar_digest=writer_digest(recipe.vertical, recipe.writer.file),
     )
     written = step("write", "data_curation.write", orders, {})
     section = CurateSection(

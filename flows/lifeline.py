@@ -6,7 +6,7 @@ import ctypes
 import signal
 import sys
 
-from prefect.runtime import flow_run
+from prefect.runtime import deployment
 
 from contracts.stage import PR_SET_PDEATHSIG
 
@@ -16,5 +16,5 @@ def die_with_worker() -> None:
 
     What the stage was doing is on disk and its lease is open: the reconciler closes it, the next run resumes.
     """
-    if sys.platform == "linux" and flow_run.deployment_id:
+    if sys.platform == "linux" and deployment.id:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -235,7 +235,7 @@ class Dpo(Section):
 class Merge(Section):
     """Merging in bf16 on the de-quantised base, and the parity that must hold afterwards."""
 
-    max_kl: float = Field(0.05, gt=0)
+    max_kl: float = sized(0.05, gt=0)
     """Mean KL (nats a token) between adapter and merged model on the probe prompts."""
     probe_prompts: int = sized(8, ge=1)
 
