@@ -56,7 +56,7 @@ def rows_of_corpus(name: str, source: Source, corpus: Path, book: Book) -> Itera
         shown = str(file.relative_to(corpus)) if corpus.is_dir() else file.name
         before = len(seen)
         for number, row in enumerate(read_rows(file, shown, book.quarantine)):
-            identity = text_of(lookup(row, source.id)).strip() or f"{file.stem}/{number}"
+            identity = " ".join(text_of(lookup(row, source.id)).split()) or f"{file.stem}/{number}"
             identity = identity if identity not in seen else f"{identity}#{number}"
             seen.add(identity)
             path = "text" if set(row) == {"id", "text"} else source.text

@@ -39,9 +39,12 @@ def clean(candidates: list[Candidate], index: Index, book: Book) -> list[Candida
 
 
 def within_budget(candidates: list[Candidate], max_chars: int, seed: int, book: Book) -> list[Candidate]:
-    """A sample of at most ``max_chars``, the same on every run, in reading order; what is over it is written down."""
+    """A sample of at most ``max_chars``, the same on every run, in reading order; what is over it is written down.
+
+    Its hash is not that of the held-out side: with the same one a small sample would be held out whole.
+    """
     chars, chosen = 0, set()
-    for candidate in sorted(candidates, key=lambda one: position(seed, one.document.id)):
+    for candidate in sorted(candidates, key=lambda one: position(seed, f"room/{one.document.id}")):
         if chars + len(candidate.document.text) <= max_chars:
             chars += len(candidate.document.text)
             chosen.add(candidate.document.id)
@@ -64,7 +67,7 @@ def assemble(
     shards = Shards()
     for candidate in everything:
         document = candidate.document
-        heldout = _origin(document) in held_documents
+        heldout = bool({document.id, _origin(document)} & held_documents)
         key = hashlib.sha256(document.text.casefold().encode()).digest()
         if key in seen:
             book.reject(candidate, "duplicates", "exact_duplicate", f"of {seen[key]}")
@@ -82,9 +85,12 @@ def _origin(document: Document) -> str:
 
 
 def _held_documents(candidates: list[Candidate], held: set[str], seed: int) -> set[str]:
-    """Origins whose entity is held out, and the share of the others; entities and origins both decide by hash."""
+    """Ids (of origins; of parts where there is one origin only) on the held-out side; entities and hashes decide."""
     fixed = {_origin(c.document) for c in candidates if c.named_entity and entity_key(c.document.entity) in held}
-    free = sorted({_origin(c.document) for c in candidates} - fixed, key=lambda origin: position(seed, origin))
+    origins = {_origin(c.document) for c in candidates} - fixed
+    if len(origins) == 1:
+        origins = {c.document.id for c in candidates if _origin(c.document) in origins}
+    free = sorted(origins, key=lambda origin: position(seed, origin))
     share = [origin for origin in free if position(seed, origin) < PRETRAINING_HELDOUT_SHARE]
     if not share and len(free) > 1:
         share = free[:1]

@@ -242,3 +242,21 @@ def test_as_a_process_it_publishes_whole_files(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text())
     artifact = publish(Artifact(**result["artifact"], path=out_dir), tmp_path / "published")
     assert not broken_files(artifact) and artifact.metrics["train_examples"] > 0
+
+
+def test_one_long_document_is_still_trained_on_and_measured(tmp_path: Path, out: Path) -> None:
+    place = corpus(tmp_path / "corpus")
+    text = "\n\n".join(story(n) for n in range(40))
+    write_rows(place / "stories.jsonl", [{"id": "long", "text": text}])
+    curate(section(place), {}, out)
+    assert lines(out, "pretraining.jsonl") and lines(out, "pretraining_heldout.jsonl")
+
+
+def test_sources_share_the_room_for_text(tmp_path: Path, out: Path) -> None:
+    artifact, _ = curate(section(corpus(tmp_path / "corpus"), max_pretraining_chars=20_000), {}, out)
+    assert 0 < artifact.metrics["pretraining_chars"] <= 20_000
+    assert len(lines(out, "pretraining.jsonl")) > len(lines(out, "pretraining_heldout.jsonl")), (
+        "the sample is a fair one"
+    )
+    over = [one for one in lines(out, "rejected.jsonl") if one["reason"] == "over_max_pretraining_chars"]
+    assert over and artifact.metrics["rejected_by_reason"]["over_max_pretraining_chars"] == len(over)
