@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.artifacts import Artifact
 from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
-from flows.build import Build, Enough, device_price, opened
-from flows.chain import Surroundings, build
+from flows.build import Build, Enough, opened
+from flows.chain import build
 from flows.lifeline import die_with_worker
 from flows.publish import publish_report
 from flows.settings import Settings
 from flows.step import stage_task
+from flows.surroundings import surroundings
 from recipes.load import load
 from recipes.schema import Section
 
@@ -75,14 +76,3 @@ def _built(running: Build) -> str:
         publish_report(running, assemble(running, error))
         raise
     return publish_report(running, assemble(running, None))
-
-
-def surroundings(running: Build) -> Surroundings:
-    """What the chain needs to know of this machine."""
-    price, _ = device_price(running.settings)
-    return Surroundings(
-        corpus=running.corpus,
-        engine_python=running.settings.vllm_python,
-        usd_per_device_hour=price,
-        allow_downloads=running.settings.allow_downloads,
-    )

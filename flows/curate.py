@@ -10,9 +10,9 @@ from prefect.runtime import flow_run
 
 from flows import chain
 from flows.build import opened
-from flows.build_vertical import surroundings
 from flows.settings import Settings
 from flows.step import stage_task
+from flows.surroundings import surroundings
 from recipes.load import load
 
 

@@ -1,0 +1,76 @@
+"""What continued pretraining costs a tuned model, with and without the instruction residual.
+
+Over the artifacts of a finished build (``stillroom run VERTICAL`` first): the tuned model, the same after continued
+pretraining, and the continued base plus (tuned - base). All three are scored on the same items by the same engine.
+
+    .venv/bin/python -m benchmarks.residual finance --scale local --corpus DOCUMENTS
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from contracts.artifacts import Artifact
+from flows.build import opened
+from flows.chain import build
+from flows.settings import Settings
+from flows.step import run_step
+from flows.surroundings import surroundings
+from recipes.load import load
+from recipes.schema import Residual, Section
+from recipes.stage_sections import EvaluateSection
+
+
+class Enough(Exception):
+    """The chain has given what is compared."""
+
+
+def main() -> None:
+    """Print one line a model; the last line is JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("vertical")
+    arguments.add_argument("--scale", default="local")
+    arguments.add_argument("--corpus", type=Path)
+    told = arguments.parse_args()
+    recipe, settings = load(told.vertical, told.scale), Settings()
+    made: dict[str, Artifact] = {}
+    corpus = told.corpus.resolve() if told.corpus else None
+    with opened(f"residual-{uuid4().hex[:8]}", recipe, settings, corpus, "", "") as running:
+
+        def step(
+            name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+        ) -> Artifact:
+            if name == "sample:sft":
+                raise Enough
+            made[name] = run_step(running, name, module, section, inputs, device)
+            return made[name]
+
+        try:
+            build(step, recipe, surroundings(running), running.note)
+        except Enough:
+            pass
+        base, tuned = made[f"base:{made['select'].metrics['chosen']}"], made["merge:sft"]
+        again = step("cpt:tuned", "training.cpt", recipe.cpt, {"model": tuned, "tokens": made["tokenise"]}, device=True)
+        added = {"model": made["cpt"], "base": base, "instruct": tuned}
+        residual = step("residual:tuned", "training.residual", Residual(), added)
+        rows = {}
+        for name, model in {"tuned": tuned, "tuned, then CPT": again, "CPT, then + (tuned - base)": residual}.items():
+            section = EvaluateSection(model_name=name, evaluation=recipe.evaluation)
+            scores = step(
+                f"evaluate:{name}",
+                "evaluation.evaluate",
+                section,
+                {"model": model, "corpus": made["curate"]},
+                device=True,
+            )
+            rows[name] = {key: value for key, value in scores.metrics.items() if isinstance(value, (int, float, dict))}
+            print(name, rows[name])
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
