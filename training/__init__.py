@@ -12,11 +12,18 @@ cpt.cpt      ``schema.Cpt``                     ``model``, ``tokens``           
 sft.sft      ``schema.Sft``                     ``model``, ``tokens``           ``adapter``
 merge.merge  ``schema.Merge``                   ``model``, ``adapter``,         ``model``
                                                 ``corpus``
+residual     ``schema.Residual``                ``model``, ``base``,            ``model``
+                                                ``instruct``
+dpo          ``schema.Dpo``                     ``model``, ``corpus``,          ``adapter``
+                                                ``answers`` (or none)
+student      ``stage_sections.StudentSection``  ``teacher``, ``capture``,       ``model``
+                                                ``start`` (a sibling)
 ===========  =================================  ==============================  ============
 
 ``sft`` with ``method: full`` makes a ``model``. Shared by all of them: ``device`` (precision, memory, usage),
 ``loading`` (models, adapters, tokenizers), ``engine`` (plan, training arguments, run with resume), ``checkpoints``,
-``compact_loss``.
+``compact_loss``. The flow asks ``choose_loss`` (light: no torch) for a student's loss; ``tokenizers`` decides whether
+ids are shared.
 
 This module imports nothing, so that validating and planning stay fast.
 """

@@ -24,12 +24,14 @@ from contracts.usage import Usage
 from recipes.schema import Dpo
 from training.adapters import lora_config, with_adapter
 from training.chat import supervise
-from training.device import Meter
+from training.device import Meter, require_free_memory
 from training.engine import plan_steps, run, tokens_seen, training_arguments
-from training.loading import load_model, load_tokenizer, save_adapter
+from training.loading import load_model, load_tokenizer, save_adapter, weight_bytes
 from training.pairs import Pairs, gather
 
 CODE_VERSION = "1"
+MEMORY_FACTOR = 3.0
+"""Bytes needed for each byte of bf16 weights: fp32 weights, the adapter, some activations."""
 LN2_TOLERANCE = 1e-3
 COMPACT_FOR = "1.16."
 """The TRL whose fused head was read; another one projects every position on a CPU again: slower, never wrong."""
@@ -49,6 +51,7 @@ def dpo(section: Dpo, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artif
         save_adapter(with_adapter(load_model(source), section.lora, section.optimiser.seed), out_dir)
         return describe(out_dir, "adapter", {**pairs.counts, "skipped": True, "reason": reason}), meter.usage()
     tokenizer = load_tokenizer(source)
+    require_free_memory(int(weight_bytes(source) * MEMORY_FACTOR), "dpo")
     trainer = make_trainer(section, source, tokenizer, pair_dataset(tokenizer, pairs.all), out_dir)
     loss_at_0 = require_reference(trainer)
     started = time.perf_counter()

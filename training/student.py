@@ -24,15 +24,17 @@ from contracts.usage import Usage
 from recipes.stage_sections import StudentSection
 from training.captured_data import CapturedCollator, CapturedExamples, read_captured, tokenised_again
 from training.compact_loss import SCALED_HEADS, labelled_logits
-from training.device import Meter
+from training.device import Meter, require_free_memory
 from training.distillation_loss import student_loss
 from training.engine import plan_steps, run, tokens_seen, training_arguments
-from training.loading import load_model, load_tokenizer, model_metrics, save_model
+from training.loading import load_model, load_tokenizer, model_metrics, save_model, weight_bytes
 from training.tokenizers import require_shared_ids, tokenizer_fingerprint, tokenizer_verdict
 
 CODE_VERSION = "1"
 CAPTURED = ("kd_ids", "kd_logp", "kd_mass")
 TOKENIZER = "tokenizer"
+MEMORY_FACTOR = 10.0
+"""Bytes needed for each byte of bf16 weights: fp32 weights and gradients, Adam's moments, some activations."""
 
 
 def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
@@ -45,6 +47,7 @@ def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path)
     begins_from = inputs["start"].path if section.student.model else inputs["teacher"].path
     examples, tokenizer_folder = _examples(section, capture, begins_from)
     tokenizer = load_tokenizer(tokenizer_folder)
+    require_free_memory(int(weight_bytes(begins_from) * MEMORY_FACTOR), f"student {section.name}")
     model = load_model(begins_from, dtype=torch.float32)
     if not section.student.model:
         keep_layers(model, section.keep_layers)
