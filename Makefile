@@ -5,6 +5,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 VERTICAL ?= finance
 SCALE ?= local
+CORPUS ?=
 
 .PHONY: help install demo test test-e2e lint format lock clean
 
@@ -14,8 +15,8 @@ help:  ## this list
 install:  ## the two environments and the test's browser, each only when its lock has changed
 	@infra/install.sh all
 
-demo: install  ## one vertical from documents to served students (VERTICAL, SCALE)
-	@$(PYTHON) -m flows.cli demo $(VERTICAL) --scale $(SCALE)
+demo: install  ## one vertical from documents to served students (VERTICAL, SCALE, CORPUS=folder)
+	@$(PYTHON) -m flows.cli demo $(VERTICAL) --scale $(SCALE) $(if $(CORPUS),--corpus $(CORPUS))
 
 test: install lint  ## every check, then the default tests
 	$(PYTHON) -m pytest -m "not e2e"

@@ -9,6 +9,7 @@ pretraining, and the continued base plus (tuned - base). All three are scored on
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,10 +50,8 @@ def main() -> None:
             made[name] = run_step(running, name, module, section, inputs, device)
             return made[name]
 
-        try:
+        with contextlib.suppress(Enough):
             build(step, recipe, surroundings(running), running.note)
-        except Enough:
-            pass
         base, tuned = made[f"base:{made['select'].metrics['chosen']}"], made["merge:sft"]
         again = step("cpt:tuned", "training.cpt", recipe.cpt, {"model": tuned, "tokens": made["tokenise"]}, device=True)
         added = {"model": made["cpt"], "base": base, "instruct": tuned}

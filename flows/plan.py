@@ -76,7 +76,7 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
         found = store.find(name, identity)
         expected = estimate(recipe, name, planned_on) if device else None
         stages.append(_planned(name, identity, found is not None, parts, expected, planned_on))
-        return found or Artifact(kind="planned", fingerprint=identity)
+        return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
 
     around = Surroundings(corpus, settings.vllm_python, None, settings.allow_downloads)
     build(step, recipe, around, notes.append)

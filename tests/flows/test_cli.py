@@ -1,0 +1,76 @@
+"""The command line as a user meets it: help that teaches, errors of the house's form, never a stack trace."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.settings import CHECKOUT
+
+
+def _stillroom(tmp_path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    own = {"STILLROOM_HOME": str(tmp_path / "home"), "COLUMNS": "120"} | env
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["plan", "finanse"], 2, "vertical: has no recipe, got 'finanse'"),
+        (["plan", "finance", "--scale", "huge"], 2, "scale: is not known, got 'huge'"),
+        (["plan", "finance", "--set", "sft.lora.rnk=8"], 2, "sft.lora.rnk: no such key\n\nhint: did you mean rank?"),
+        (["plan", "finance", "--set", "sft.optimiser.learning_rate=-1"], 2, "learning_rate: must be > 0, got -1"),
+        (["plan", "finance", "--set", "nonsense"], 2, "--set: must be section.key=value, got 'nonsense'"),
+        (["plan", "finance", "--corpus", "no/such/folder"], 2, "--corpus: is not there, got no/such/folder"),
+        (["plan", "finance", "--scale", "production", "--set", "budget.usd=1"], 6, "is over the budget of 1 USD"),
+        (["why", "finance", "sfft"], 1, "stage: is not in this chain, got 'sfft'"),
+        (["ledger"], 2, "ledger: holds no build yet"),
+        (["report"], 2, "report: there is none"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_ends_in_an_error_of_the_house(tmp_path: Path, arguments: list[str], code: int, told: str) -> None:
+    said = _stillroom(tmp_path, *arguments)
+    assert told in said.stderr
+    assert "hint: " in said.stderr
+    assert "Traceback" not in said.stderr
+    assert said.returncode == code
+
+
+def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = _stillroom(tmp_path, "up", STILLROOM_PREFECT_PORT=port)
+    assert f"port {port}: is in use and is no Prefect server of ours" in said.stderr
+    assert said.returncode == 7
+    assert "Traceback" not in said.stderr
+
+
+def test_help_names_every_verb(tmp_path: Path) -> None:
+    said = _stillroom(tmp_path, "--help").stdout
+    for verb in ("validate", "plan", "run", "demo", "curate", "why", "up", "down", "ledger", "report"):
+        assert verb in said
+
+
+def test_plan_walks_the_whole_chain_without_running_anything(tmp_path: Path) -> None:
+    said = _stillroom(tmp_path, "plan", "finance", "--scale", "production", COLUMNS="200")
+    assert said.returncode == 0, said.stderr
+    for stage in ("curate", "cpt", "sft", "dpo", "capture", "student:student-7b", "serve:teacher"):
+        assert stage in said.stdout
+    assert not (tmp_path / "home" / "store").exists()
+
+
+def test_validate_and_import_are_light() -> None:
+    code = "import sys, flows.cli, flows.plan; print([m for m in ('torch', 'trl', 'prefect') if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
