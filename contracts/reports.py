@@ -136,6 +136,9 @@ class LoadPoint(Report):
     e2e_ms: dict[str, float]
     goodput_request_per_second: float | None = None
     prefix_cache_hit_share: float | None = None
+    preemptions: int | None = None
+    queue_ms_mean: float | None = None
+    """Mean time a request waited inside the engine before it ran."""
     contention: dict[str, float] = Field(default_factory=dict)
 
 

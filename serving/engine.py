@@ -33,9 +33,8 @@ class Engine:
 
     def serve_command(self, model: Path, name: str, port: int, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
         """The command that serves ``model`` as ``name`` on the loopback ``port``."""
-        return [*self.program, "serve", str(model), "--host", "127.0.0.1", "--port", str(port)] + [
-            *self.serve_flags(name, max_model_len, extra)
-        ]
+        where = ("--host", "127.0.0.1", "--port", str(port))
+        return [*self.program, "serve", str(model), *where, *self.serve_flags(name, max_model_len, extra)]
 
     def serve_flags(self, name: str, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
         """The flags that belong in a result: everything but where the model lies and where it is served."""

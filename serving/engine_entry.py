@@ -1,6 +1,6 @@
 """Runs inside the engine's own environment: the standard library and vLLM only, none of the house's rooms.
 
-    PYTHON -P engine_entry.py about             the engine's distribution and version, one JSON line, without importing it
+    PYTHON -P engine_entry.py about             the engine's distribution and version as JSON, without importing it
     PYTHON -P engine_entry.py serve MODEL ...   vLLM's command line; `bench serve` too
     PYTHON -P engine_entry.py cells             one load-generator process for many cells, see ``run_cells``
 
@@ -47,7 +47,11 @@ def answer_for_vllm() -> None:
 
     def version(distribution_name: str) -> str:
         # vLLM reads "+cpu" as: this build has no CUDA.
-        return plain_version(CPU_DISTRIBUTION) + "+cpu" if distribution_name == "vllm" else plain_version(distribution_name)
+        return (
+            plain_version(CPU_DISTRIBUTION) + "+cpu"
+            if distribution_name == "vllm"
+            else plain_version(distribution_name)
+        )
 
     def metadata(distribution_name: str) -> Any:
         return plain_metadata(CPU_DISTRIBUTION if distribution_name == "vllm" else distribution_name)
@@ -76,8 +80,9 @@ def reply(**fields: object) -> None:
 def run_cells() -> None:
     """Import the load generator once, then run one cell for each line of stdin; end at its end.
 
-    A line is ``{"arguments": [...], "result": PATH}``: arguments of ``vllm bench serve``, and where its result goes.
-    The reply is ``@cell {"ready": true}`` once, then ``{"done": PATH}`` or ``{"error": ...}`` for each line.
+    The first line is ``{"environment": {...}}``, the server's key among it. Each later one is a cell:
+    ``{"arguments": [...], "result": PATH}``, arguments of ``vllm bench serve`` and where its result goes.
+    The replies: ``@cell {"ready": true}`` once, then ``{"done": PATH}`` or ``{"error": ...}`` for each cell.
     """
     import asyncio
 
@@ -92,6 +97,7 @@ def run_cells() -> None:
 
     parser = FlexibleArgumentParser()
     serve.add_cli_args(parser)
+    os.environ.update(json.loads(sys.stdin.readline() or "{}").get("environment", {}))
     reply(ready=True)
     for line in sys.stdin:
         order = json.loads(line)

@@ -1,8 +1,8 @@
 """Holds an engine and everything the engine starts, and ends all of it when its owner is gone.
 
 Run as a program of its own, standard library only: ``python -I guardian.py``. Its first line of stdin is the order, as
-JSON: ``{"command", "environment", "log", "grace_seconds"}``. The rest of stdin is the lifeline: the owner keeps the pipe
-open, and the kernel closes it however the owner ends, SIGKILL included. The guardian adopts the engine's orphans
+JSON: ``{"command", "environment", "log", "grace_seconds"}``. The rest of stdin is the lifeline: the owner keeps the
+pipe open, and the kernel closes it however the owner ends, SIGKILL included. The guardian adopts the engine's orphans
 (PR_SET_CHILD_SUBREAPER), so a worker whose parent died is still found. Exit code: the engine's own.
 """
 
@@ -88,8 +88,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    lifeline = sys.stdin.buffer.raw
-    order = json.loads(_first_line(lifeline.fileno()))
+    lifeline = sys.stdin.fileno()
+    order = json.loads(_first_line(lifeline))
     owner = os.getppid()
     with Path(order["log"]).open("ab") as log:
         engine = subprocess.Popen(
@@ -107,7 +107,7 @@ def main() -> int:
             readable, _, _ = select.select([lifeline], [], [], POLL_SECONDS)
         except InterruptedError:
             continue
-        owner_gone = bool(readable and not os.read(lifeline.fileno(), 4096)) or os.getppid() != owner
+        owner_gone = bool(readable and not os.read(lifeline, 4096)) or os.getppid() != owner
     ended_by_itself = engine.poll() is not None
     grace = GRACE_WITHOUT_OWNER_SECONDS if owner_gone or ended_by_itself else float(order["grace_seconds"])
     end_all(engine, grace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import socket
@@ -44,8 +45,8 @@ class Server:
     """``with Server(model, engine, settings) as server:`` serves on loopback with a key of its own.
 
     Raises InputError for a folder that is no model, BusyError when the port is taken, ServeError when the engine dies
-    or is not ready in time (with the tail of its log). On leaving the block the engine and all it started are gone; they
-    go as well when this process is killed, see ``serving/guardian.py``.
+    or is not ready in time (with the tail of its log). On leaving the block the engine and all it started are gone;
+    they go as well when this process is killed, see ``serving/guardian.py``.
     """
 
     def __init__(self, model: Path, engine: Engine, settings: ServerSettings) -> None:
@@ -147,16 +148,14 @@ class Server:
         if guardian is None:
             return
         assert guardian.stdin is not None
-        try:
-            guardian.stdin.close()  # the lifeline: from now on the guardian ends the engine even if this process hangs
-        except BrokenPipeError:
-            pass
         guardian.terminate()
         try:
             guardian.wait(self.settings.stop_grace_seconds + 10)
         except subprocess.TimeoutExpired:
             guardian.kill()
             guardian.wait()
+        with contextlib.suppress(BrokenPipeError):
+            guardian.stdin.close()
 
     def get(self, path: str) -> dict[str, Any]:
         """GET a JSON answer; raises ServeError when there is none."""
