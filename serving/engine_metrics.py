@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{[^}]*\})?\s+(?P<value>[-+.\deE]+|NaN|[-+]?Inf)")
+LABELS = r'\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}'
+"""A label's quoted value may hold braces."""
+LINE = re.compile(rf"^(?P<name>[a-zA-Z_:][\w:]*)(?:{LABELS})?\s+(?P<value>[-+.\deE]+|NaN|[-+]?Inf)")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""What the load generator and the engine report, read; results that measured something else, refused."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import FitError, InputError, ServeError
+from recipes.schema import Serving
+from recipes.stage_sections import BenchmarkSection
+from serving.benchmark import benchmark, plan_cells, usd_per_1m_output_tokens
+from serving.engine import Engine, cpu_dtype, vllm_engine
+from serving.engine_metrics import read_counters
+from serving.load import Cell, Slo, arguments, load_point
+from serving.server import Server, ServerSettings
+
+METRICS = """\
+# HELP vllm:prefix_cache_queries_total Prefix cache queries.
+# TYPE vllm:prefix_cache_queries_total counter
+vllm:prefix_cache_queries_total{engine="0",model_name="a b} c"} 1024.0
+vllm:prefix_cache_hits_total{engine="0",model_name="teacher"} 16.0
+vllm:num_preemptions_total{engine="0"} 2.0
+vllm:num_preemptions_total{engine="1"} 1.0
+vllm:request_queue_time_seconds_sum{engine="0"} 0.5
+vllm:request_queue_time_seconds_bucket{engine="0",le="0.3"} 8.0
+vllm:request_queue_time_seconds_count{engine="0"} 8.0
+vllm:generation_tokens_total{engine="0"} 1.28e+02
+"""
+CELL = Cell("concurrency", 4, requests=8, input_tokens=128, output_tokens=16, seed=11)
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    """A result as ``vllm bench serve`` gives it, shortened to what is read."""
+    result: dict[str, Any] = {
+        "completed": 8,
+        "failed": 0,
+        "total_input_tokens": 1024,
+        "total_output_tokens": 128,
+        "output_lens": [16] * 8,
+        "request_throughput": 0.5,
+        "output_throughput": 8.0,
+        "total_token_throughput": 72.0,
+        "request_goodput": 0.25,
+    }
+    for number, metric in enumerate(("ttft", "tpot", "itl", "e2el"), start=1):
+        result |= {f"p{percentile}_{metric}_ms": number * 100.0 + percentile for percentile in (50, 90, 99)}
+    return result
+
+
+def test_a_result_becomes_a_point_with_each_latency_in_its_place(raw: dict[str, Any]) -> None:
+    before = read_counters("")
+    counted = read_counters(METRICS).since(before)
+    point = load_point(CELL, raw, counted, {"load_average_1min": 1.5})
+    assert (point.ttft_ms["p50"], point.tpot_ms["p90"], point.itl_ms["p99"], point.e2e_ms["p50"]) == (
+        150,
+        290,
+        399,
+        450,
+    )
+    assert (point.output_tokens_per_second, point.total_tokens_per_second) == (8.0, 72.0)
+    assert point.goodput_request_per_second == 0.25
+    assert point.preemptions == 3
+    assert point.queue_ms_mean == 62.5
+    assert point.prefix_cache_hit_share == 16 / 1024
+    assert point.contention == {"load_average_1min": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        ({"failed": 1, "completed": 7}, "8 requests must complete, got 7 completed, 1 failed"),
+        ({"completed": 7}, "8 requests must complete"),
+        ({"output_lens": [16] * 7 + [1]}, "every answer must have 16 tokens, got [1]"),
+    ],
+)
+def test_a_cell_with_failures_or_cut_streams_is_refused(raw: dict[str, Any], change: dict[str, Any], fact: str) -> None:
+    with pytest.raises(ServeError) as caught:
+        load_point(CELL, raw | change, read_counters(""), {})
+    assert fact in str(caught.value)
+
+
+def test_a_warm_prefix_cache_is_refused(raw: dict[str, Any]) -> None:
+    warm = read_counters("vllm:prefix_cache_queries_total 100\nvllm:prefix_cache_hits_total 12\n")
+    with pytest.raises(ServeError, match="measured the prefix cache, got 12% of prompt tokens"):
+        load_point(CELL, raw, warm, {})
+
+
+def test_counters_are_differences_summed_over_replicas() -> None:
+    early, late = read_counters(METRICS), read_counters(METRICS.replace("1024.0", "3072.0").replace(" 16.0", " 528.0"))
+    assert early.preemptions == 3
+    assert early.generation_tokens == 128
+    assert late.since(early).prefix_cache_hit_share == 0.25
+    assert early.since(early).prefix_cache_hit_share is None
+
+
+def test_every_cell_has_prompts_of_its_own_and_enough_of_them() -> None:
+    serving = Serving(concurrency=(1, 16), request_rates=(0.5, 2.0), requests_per_cell=8)
+    cells = plan_cells(serving)
+    assert [cell.name for cell in cells] == ["concurrency-1", "concurrency-16", "rate-0.5", "rate-2"]
+    assert [cell.requests for cell in cells] == [8, 16, 8, 8]
+    assert len({cell.seed for cell in cells}) == 4
+
+
+def test_a_workload_beyond_the_context_is_refused_before_the_engine_starts() -> None:
+    with pytest.raises(FitError, match="must fit into max_model_len 128, got 160"):
+        plan_cells(Serving(max_model_len=128, input_tokens=128, output_tokens=32))
+
+
+def test_rate_and_concurrency_become_different_arguments(model: Path, settings: ServerSettings) -> None:
+    server = Server(model, Engine(("python",), "0", "cpu", "float32"), settings)
+    closed = arguments(server, CELL, Slo(500, 30))
+    opened = arguments(server, Cell("rate", 0.5, 8, 128, 16, 3), Slo(500, 30))
+    assert closed[closed.index("--max-concurrency") + 1] == "4"
+    assert closed[closed.index("--request-rate") + 1] == "inf"
+    assert "--max-concurrency" not in opened
+    assert opened[opened.index("--request-rate") + 1] == "0.5"
+    for line in (closed, opened):
+        assert line[line.index("--temperature") + 1] == "0"
+        assert "--ignore-eos" in line
+        assert server.api_key not in line
+
+
+def test_price_at_the_peak(raw: dict[str, Any]) -> None:
+    point = load_point(CELL, raw, read_counters(""), {})
+    faster = point.model_copy(update={"output_tokens_per_second": 1_000.0})
+    # 2 devices at 1.80 USD an hour, 1,000 tokens a second: 3.6 million tokens for 3.60 USD
+    assert usd_per_1m_output_tokens(1.80, 2, [point, faster]) == pytest.approx(1.0)
+    assert usd_per_1m_output_tokens(None, 2, [point]) is None
+
+
+def test_dtype_follows_the_processor(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags\t\t: fpu avx512f avx512_bf16 avx512vl\n")
+    assert cpu_dtype(info) == "bfloat16"
+    info.write_text("flags\t\t: fpu avx512f avx512vl\n")
+    assert cpu_dtype(info) == "float32"
+    assert cpu_dtype(tmp_path / "none") == "float32"
+
+
+def test_a_missing_engine_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match=r"its interpreter is missing, got .*/python"):
+        vllm_engine(tmp_path / "python")
+
+
+def test_an_interpreter_without_vllm_is_said_in_one_line() -> None:
+    with pytest.raises(ServeError, match="vLLM is not installed beside its interpreter"):
+        vllm_engine(Path(sys.executable))
+
+
+def test_the_stage_needs_a_model(tmp_path: Path) -> None:
+    with pytest.raises((InputError, ServeError)):
+        benchmark(BenchmarkSection(model_name="a", serving=Serving(), engine_python=Path(sys.executable)), {}, tmp_path)
