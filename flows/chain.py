@@ -68,9 +68,9 @@ def build(step: Step, recipe: Recipe, around: Surroundings, told: Callable[[str]
             seed=recipe.evaluation.seed,
         )
         inputs = {"champion": before, "challenger": after}
-        verdict = str(step(f"gate:{challenger}", "evaluation.compare", section, inputs).metrics.get("verdict", "GO"))
-        told(f"gate {champion} -> {challenger}: {verdict}")
-        return verdict
+        verdict = step(f"gate:{challenger}", "evaluation.compare", section, inputs).metrics.get("verdict")
+        told(f"gate {champion} -> {challenger}: {verdict or 'not run yet, GO assumed'}")
+        return str(verdict or "GO")
 
     scored = {"base": evaluate("base", base)}
     start = base

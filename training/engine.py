@@ -125,6 +125,11 @@ def loss_curve(trainer: Trainer) -> list[dict[str, float]]:
     ]
 
 
+def resumed_from(trainer: Trainer) -> int:
+    """The step at which this attempt began: 0, or a checkpoint's."""
+    return max((one.resumed_at for one in trainer.callback_handler.callbacks if isinstance(one, Watch)), default=0)
+
+
 def tokens_seen(trainer: Trainer) -> int:
     """Unpadded tokens trained on, also those before a resume."""
     return int(trainer.state.num_input_tokens_seen)

@@ -19,7 +19,7 @@ from recipes.schema import Sft
 from training.adapters import to_fp32, with_adapter
 from training.compact_loss import CompactSftTrainer
 from training.device import Meter, require_free_memory
-from training.engine import Plan, plan_steps, run, tokens_seen, training_arguments
+from training.engine import Plan, plan_steps, resumed_from, run, tokens_seen, training_arguments
 from training.loading import (
     load_model,
     load_model_4bit,
@@ -58,6 +58,7 @@ def sft(section: Sft, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artif
         "method": section.method,
         "examples": len(lengths),
         "steps": plan.steps,
+        "resumed_from_step": resumed_from(trainer),
         "epochs": round(plan.steps * plan.batch * plan.accumulation / len(lengths), 3),
         "examples_per_step": plan.batch * plan.accumulation,
         "tokens": tokens_seen(trainer),
