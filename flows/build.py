@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from contracts.artifacts import digest
-from contracts.errors import BusyError, InputError
+from contracts.errors import BudgetError, BusyError, InputError
 from contracts.reports import StageLine
 from flows.settings import Settings
 from flows.store import Store
-from ledger import Lease, Ledger
+from ledger import Lease, Ledger, build_totals
 from recipes.catalogue import AS_OF, device_row, devices
+from recipes.estimate import estimate
 from recipes.fingerprint import fingerprint, identity
 from recipes.schema import Recipe
 
@@ -74,8 +75,24 @@ class Build:
 
     def open_lease(self, stage: str, artifact: str, device: bool) -> Lease:
         """Open a line in the ledger; nothing starts before it is written."""
+        self._check_budget(stage)
         name, count = (self.settings.device, self.settings.device_count) if device else ("cpu", 1)
+        known = device_row(name)
+        expected = estimate(self.recipe, stage, known[0]) if device and known else None
+        if known and expected is not None:
+            price = device_price(self.settings)[0]
+            micro_usd = None if price is None else round(expected.seconds[1] / 3600 * price * 1e6)
+            self.ledger.record_estimate(self.id, stage, name, expected.seconds[1], micro_usd)
         return self.ledger.hold(self.id, stage, artifact, name, count)
+
+    def _check_budget(self, stage: str) -> None:
+        """Nothing starts past the recipe's budget; what is complete stays, so a raised budget goes on from there."""
+        spent, allowed = build_totals(self.ledger, self.id).known_micro_usd / 1e6, self.recipe.budget.usd
+        if spent >= allowed:
+            hint = "raise budget.usd; the next run goes on from what is complete"
+            raise BudgetError(
+                f"stage {stage}", f"the budget of {allowed:g} USD is spent", got=f"{spent:.4f} USD", hint=hint
+            )
 
     def record(self, line: StageLine) -> None:
         """Keep a stage's line, in memory and on disk."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from contracts.artifacts import load as load_artifact
-from contracts.errors import BusyError, GateError, InputError, StageError
+from contracts.errors import BudgetError, BusyError, GateError, InputError, StageError
 from flows.build import Build, opened
 from flows.code_version import code_version
 from flows.settings import CHECKOUT, Settings
@@ -114,6 +114,13 @@ def test_two_builds_of_one_vertical_at_once(settings: Settings) -> None:
         opened("two", load("finance"), settings, None, "", ""),
     ):
         pass
+
+
+def test_nothing_starts_past_the_budget(settings: Settings) -> None:
+    with opened("one", load("finance", "local", ("budget.usd=1e-9",)), settings, None, "", "") as build:
+        _step(build, section=TinySection(seconds=0.2))
+        with pytest.raises(BudgetError, match="the budget of 1e-09 USD is spent"):
+            _step(build, "next")
 
 
 def test_other_verticals_go_on_beside_it(settings: Settings) -> None:
