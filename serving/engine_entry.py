@@ -80,12 +80,13 @@ def reply(**fields: object) -> None:
 def run_cells() -> None:
     """Import the load generator once, then run one cell for each line of stdin; end at its end.
 
-    The first line is ``{"environment": {...}}``, the server's key among it. Each later one is a cell:
-    ``{"arguments": [...], "result": PATH}``, arguments of ``vllm bench serve`` and where its result goes.
+    The first line is ``{"environment": {...}}``, set before the import. Each later one is a cell:
+    ``{"api_key": ..., "arguments": [...], "result": PATH}``, the arguments those of ``vllm bench serve``.
     The replies: ``@cell {"ready": true}`` once, then ``{"done": PATH}`` or ``{"error": ...}`` for each cell.
     """
     import asyncio
 
+    os.environ.update(json.loads(sys.stdin.readline() or "{}").get("environment", {}))
     from vllm import platforms
 
     if platforms.current_platform.is_unspecified():
@@ -97,10 +98,10 @@ def run_cells() -> None:
 
     parser = FlexibleArgumentParser()
     serve.add_cli_args(parser)
-    os.environ.update(json.loads(sys.stdin.readline() or "{}").get("environment", {}))
     reply(ready=True)
     for line in sys.stdin:
         order = json.loads(line)
+        os.environ["OPENAI_API_KEY"] = order["api_key"]
         try:
             result = asyncio.run(serve.main_async(parser.parse_args(order["arguments"])))
         except Exception as error:  # noqa: BLE001 - whatever the driver raises is the cell's result, and is passed on

@@ -31,8 +31,8 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value)
 
 
-def descendants() -> list[int]:
-    """Every process below this one, from /proc; empty where there is no /proc."""
+def descendants(root: int) -> list[int]:
+    """Every living process below ``root``, from /proc; empty where there is no /proc."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -43,7 +43,7 @@ def descendants() -> list[int]:
         if state != "Z":
             children.setdefault(int(parent), []).append(int(stat.parent.name))
     found: list[int] = []
-    below = [os.getpid()]
+    below = [root]
     while below:
         below = [child for parent in below for child in children.get(parent, [])]
         found += below
@@ -54,10 +54,10 @@ def end_all(engine: subprocess.Popen[bytes], grace_seconds: float) -> None:
     """SIGTERM to the engine, up to ``grace_seconds`` for it and its workers to go, then SIGKILL to what is left."""
     engine.terminate()
     until = time.monotonic() + grace_seconds
-    while time.monotonic() < until and (engine.poll() is None or descendants()):
+    while time.monotonic() < until and (engine.poll() is None or descendants(os.getpid())):
         time.sleep(0.05)
     for _ in range(100):
-        left = descendants()
+        left = descendants(os.getpid())
         if not left:
             break
         for process in left:

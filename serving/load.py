@@ -75,6 +75,7 @@ class LoadGenerator:
                 [*self._engine.program, "cells"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
         threading.Thread(target=self._read, daemon=True, name="load-generator").start()
+        self._send({"environment": self._engine.environment})
         return self
 
     def __exit__(
@@ -88,14 +89,16 @@ class LoadGenerator:
     def run(self, server: Server, cell: Cell, slo: Slo, result: Path) -> dict[str, Any]:
         """Run one cell; returns what the generator wrote to ``result``. Raises ServeError when it failed."""
         if not self._ready:
-            self._send({"environment": self._engine.environment | {"OPENAI_API_KEY": server.api_key}})
             self._ready = bool(self._reply(IMPORT_TIMEOUT_SECONDS).get("ready"))
-        self._send({"arguments": arguments(server, cell, slo), "result": str(result.absolute())})
+        order = {"arguments": arguments(server, cell, slo), "result": str(result.absolute())}
+        self._send(order | {"api_key": server.api_key})
         reply = self._reply(CELL_TIMEOUT_SECONDS)
         if "error" in reply:
             raise ServeError(f"load {cell.name}", "the load generator failed", got=reply["error"], hint=self._tail())
         raw = json.loads(result.read_text(encoding="utf-8"))
-        return {name: value for name, value in raw.items() if name not in BULKY}
+        # Of the errors one is enough: all requests of a cell tend to fail alike.
+        first_error = next(filter(None, raw.get("errors", [])), "")[-300:]
+        return {name: value for name, value in raw.items() if name not in BULKY} | {"first_error": first_error}
 
     def _send(self, order: dict[str, Any]) -> None:
         assert self._process is not None and self._process.stdin is not None
@@ -178,7 +181,8 @@ def _require_whole(cell: Cell, raw: dict[str, Any], counted: Counters) -> None:
     subject = f"load {cell.name}"
     if raw["failed"] or raw["completed"] != cell.requests:
         seen = f"{raw['completed']} completed, {raw['failed']} failed"
-        raise ServeError(subject, f"{cell.requests} requests must complete", got=seen, hint="see the engine's log")
+        hint = raw.get("first_error") or "see the engine's log"
+        raise ServeError(subject, f"{cell.requests} requests must complete", got=seen, hint=hint)
     cut = [length for length in raw["output_lens"] if length != cell.output_tokens]
     if cut:
         hint = "streams were cut: max_model_len must hold input and output"

@@ -72,7 +72,10 @@ def test_a_result_becomes_a_point_with_each_latency_in_its_place(raw: dict[str, 
 @pytest.mark.parametrize(
     ("change", "fact"),
     [
-        ({"failed": 1, "completed": 7}, "8 requests must complete, got 7 completed, 1 failed"),
+        (
+            {"failed": 1, "completed": 7, "first_error": "Unauthorized"},
+            "got 7 completed, 1 failed\n\nhint: Unauthorized",
+        ),
         ({"completed": 7}, "8 requests must complete"),
         ({"output_lens": [16] * 7 + [1]}, "every answer must have 16 tokens, got [1]"),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection
 from serving.benchmark import benchmark
 from serving.engine import vllm_engine
+from serving.guardian import descendants
 from serving.server import Server, ServerSettings
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -84,17 +87,12 @@ def test_the_stage_serves_checks_measures_and_leaves_nothing_behind(
         section=section.model_dump(mode="json"),
         inputs={"model": tiny},
         out_dir=tmp_path / "out",
-        parent_pid=0,
+        parent_pid=os.getpid(),
     )
-    # run as the flow runs it: in a process of its own, told its parent
-    run = (
-        "import os, sys; from pathlib import Path; from contracts.stage import StageSpec; p = Path(sys.argv[1]);"
-        "spec = StageSpec.model_validate_json(p.read_text());"
-        "p.write_text(spec.model_copy(update={'parent_pid': os.getppid()}).model_dump_json());"
-        "import runpy; runpy.run_module('serving.benchmark', run_name='__main__')"
-    )
-    (tmp_path / "spec.json").write_text(spec.model_dump_json())
-    subprocess.run([sys.executable, "-c", run, str(tmp_path / "spec.json")], check=True, cwd=CHECKOUT)
+    spec_file = tmp_path / "spec.json"
+    spec_file.write_text(spec.model_dump_json())
+    # as the flow runs it: in a process of its own
+    subprocess.run([sys.executable, "-m", "serving.benchmark", str(spec_file)], check=True, cwd=CHECKOUT)
     result = StageResult.model_validate_json((tmp_path / "result.json").read_text())
     assert result.error is None and result.usage is not None
     card = ServingCard.model_validate_json((tmp_path / "out" / "card.json").read_text())
@@ -112,6 +110,32 @@ def test_the_stage_serves_checks_measures_and_leaves_nothing_behind(
     assert "vllm" in card.engine_version
     left = subprocess.run(["pgrep", "-f", str(tiny)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
+
+
+def test_a_killed_stage_leaves_no_process_of_the_engine(tiny: Path, section: BenchmarkSection, tmp_path: Path) -> None:
+    spec = StageSpec(
+        stage="serve:tiny",
+        section=section.model_dump(mode="json"),
+        inputs={"model": tiny},
+        out_dir=tmp_path / "out",
+        parent_pid=os.getpid(),
+    )
+    (tmp_path / "spec.json").write_text(spec.model_dump_json())
+    stage = subprocess.Popen([sys.executable, "-m", "serving.benchmark", str(tmp_path / "spec.json")], cwd=CHECKOUT)
+    started: set[int] = set()
+    # load generator, guardian, API server, engine core, worker: the engine has all its processes
+    while len(descendants(stage.pid)) < 5:
+        assert stage.poll() is None
+        time.sleep(0.2)
+    started.update(descendants(stage.pid))
+    stage.kill()
+    stage.wait()
+    until = time.monotonic() + 30
+    while started and time.monotonic() < until:
+        started = {pid for pid in started if Path(f"/proc/{pid}").exists()}
+        time.sleep(0.1)
+    assert not started
+    assert not (tmp_path / "result.json").exists()
 
 
 def test_a_template_changed_after_training_stops_the_stage(
