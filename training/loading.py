@@ -6,10 +6,9 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -21,6 +20,9 @@ from transformers.utils import logging
 
 from contracts.errors import InputError
 from training.device import Device, device_in_use
+
+if TYPE_CHECKING:  # importing peft costs two seconds, and most stages have no adapter
+    from peft import PeftModel
 
 GOLDEN = "golden.json"
 logging.disable_progress_bar()  # one @progress line serves instead
@@ -64,6 +66,8 @@ def load_model_4bit(path: Path, device: Device | None = None) -> PreTrainedModel
 def load_adapter(model: PreTrainedModel, path: Path, trainable: bool = False) -> PeftModel:
     """``model`` with the adapter stored at ``path`` (``model`` is changed in place by PEFT)."""
     _require(path, "adapter_model.safetensors")
+    from peft import PeftModel
+
     return PeftModel.from_pretrained(model, str(path), is_trainable=trainable, local_files_only=True)
 
 
