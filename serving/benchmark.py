@@ -32,7 +32,7 @@ def benchmark(section: BenchmarkSection, inputs: dict[str, Artifact], out_dir: P
     Raises FitError for a workload longer than the engine's context, GateError for wrong token ids, ServeError for an
     engine that does not start or a cell in which requests failed; the engine is stopped in every case.
     """
-    return measure(section, inputs, out_dir, vllm_engine(section.engine_python))
+    return measure(section, inputs, out_dir, vllm_engine(section.engine_python, section.serving.extra_flags))
 
 
 def measure(

@@ -48,8 +48,11 @@ class Engine:
         ]
 
 
-def vllm_engine(python: Path) -> Engine:
-    """vLLM in the environment of the interpreter ``python``; raises ServeError where it is not installed there."""
+def vllm_engine(python: Path, extra_flags: tuple[str, ...] = ()) -> Engine:
+    """vLLM in the environment of the interpreter ``python``; raises ServeError where it is not installed there.
+
+    ``extra_flags`` say how many accelerators it will use.
+    """
     about = _about(python)
     gpus = [] if about["distribution"] != "vllm" else nvidia_gpus()
     environment = {
@@ -62,9 +65,19 @@ def vllm_engine(python: Path) -> Engine:
     program = (str(_absolute(python)), "-P", str(ENTRY))
     version = f"{about['version']} ({about['distribution']})"
     if gpus:
-        return Engine(program, version, gpus[0], "auto", (), environment, device_count=len(gpus))
+        return Engine(program, version, gpus[0], "auto", (), environment, devices_used(extra_flags))
     environment["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
     return Engine(program, version, "cpu", cpu_dtype(), ("--enforce-eager",), environment)
+
+
+def devices_used(flags: tuple[str, ...]) -> int:
+    """Accelerators the engine takes: one, or as its flags spread it; the others of the machine stay free."""
+    used = 1
+    words = [word for flag in flags for word in flag.split("=", 1)]
+    for name in ("--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"):
+        if name in words[:-1] and words[words.index(name) + 1].isdigit():
+            used *= int(words[words.index(name) + 1])
+    return used
 
 
 def cpu_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -12,7 +12,7 @@ from contracts.errors import FitError, InputError, ServeError
 from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection
 from serving.benchmark import benchmark, plan_cells, usd_per_1m_output_tokens
-from serving.engine import Engine, cpu_dtype, vllm_engine
+from serving.engine import Engine, cpu_dtype, devices_used, vllm_engine
 from serving.engine_metrics import read_counters
 from serving.load import Cell, Slo, arguments, load_point
 from serving.server import Server, ServerSettings
@@ -142,6 +142,12 @@ def test_dtype_follows_the_processor(tmp_path: Path) -> None:
     info.write_text("flags\t\t: fpu avx512f avx512vl\n")
     assert cpu_dtype(info) == "float32"
     assert cpu_dtype(tmp_path / "none") == "float32"
+
+
+def test_an_engine_is_booked_with_the_devices_its_flags_take() -> None:
+    assert devices_used(()) == 1
+    assert devices_used(("--tensor-parallel-size", "2", "--quantization=fp8")) == 2
+    assert devices_used(("--tensor-parallel-size=4", "--data-parallel-size", "2")) == 8
 
 
 def test_a_missing_engine_is_said_in_one_line(tmp_path: Path) -> None:
