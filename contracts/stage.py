@@ -68,7 +68,7 @@ def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
     """Run one stage from ``sys.argv[1]``, a spec's path. Exit code 0, or the error's own."""
     spec_path = Path(sys.argv[1])
     spec = StageSpec.model_validate_json(spec_path.read_text(encoding="utf-8"))
-    _die_with(spec.parent_pid)
+    die_with(spec.parent_pid)
     started = time.monotonic()
     try:
         inputs = {name: _load_input(name, folder) for name, folder in spec.inputs.items()}
@@ -110,7 +110,7 @@ def _load_input(name: str, folder: Path) -> Artifact:
     return artifact
 
 
-def _die_with(parent_pid: int) -> None:
+def die_with(parent_pid: int) -> None:
     """Ask the kernel to end this process with its parent, so that no orphan holds a device (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

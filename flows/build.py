@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from typing import Any
 from contracts.artifacts import digest
 from contracts.errors import BudgetError, BusyError, InputError
 from contracts.reports import StageLine
+from flows import warm
+from flows.process import environment
 from flows.settings import Settings
 from flows.store import Store
 from ledger import Lease, Ledger, build_totals
@@ -27,6 +30,7 @@ from recipes.fingerprint import fingerprint, identity
 from recipes.schema import Recipe
 
 LOG_EVERY_SECONDS = 2.0
+TORCH_ROOMS = ("training", "evaluation", "distillation", "selection")
 
 
 class Enough(Exception):
@@ -50,6 +54,7 @@ class Build:
     logger: Any = field(default_factory=lambda: logging.getLogger("stillroom"))
     running: str = ""
     """The stage under way."""
+    _ready: subprocess.Popen[str] | None = None
     _forcing: bool = False
     _logged_at: float = 0.0
 
@@ -94,6 +99,19 @@ class Build:
                 f"stage {stage}", f"the budget of {allowed:g} USD is spent", got=f"{spent:.4f} USD", hint=hint
             )
 
+    def interpreter(self, module: str, device: bool) -> subprocess.Popen[str] | None:
+        """The interpreter made ready for a stage that needs torch; the next one gets ready while this one works."""
+        if not device or module.split(".")[0] not in TORCH_ROOMS:
+            return None
+        ready, self._ready = self._ready, warm.prepare(environment(self.settings.allow_downloads))
+        return ready
+
+    def dismiss(self) -> None:
+        """End the interpreter that no stage needs any more."""
+        if self._ready is not None:
+            self._ready.kill()
+            self._ready.communicate()
+
     def record(self, line: StageLine) -> None:
         """Keep a stage's line, in memory and on disk."""
         self.lines.append(line)
@@ -133,7 +151,10 @@ def opened(
         build = Build(build_id, recipe, settings, ledger, Store(settings.home), corpus, only, from_stage)
         build.folder.mkdir(parents=True, exist_ok=True)
         ledger.start_build(build_id, recipe.vertical, recipe.scale, fingerprint(identity(recipe)))
-        yield build
+        try:
+            yield build
+        finally:
+            build.dismiss()
 
 
 def open_ledger(settings: Settings) -> Ledger:

@@ -17,6 +17,7 @@ from contracts.errors import KINDS, StageError, StillroomError
 from contracts.stage import StageResult, StageSpec, result_path
 from contracts.usage import Usage
 from flows.settings import CHECKOUT
+from flows.warm import hand_over
 
 TAIL_LINES = 15
 Listen = Callable[[str], None]
@@ -34,21 +35,26 @@ class StageProcess:
     on_line: Listen = lambda _: None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
-    def start(self) -> subprocess.Popen[str]:
-        """Start the process; its output is read by ``finish``."""
+    def start(self, ready: subprocess.Popen[str] | None = None) -> subprocess.Popen[str]:
+        """Start the process, in the interpreter made ready for it where there is one; ``finish`` reads its output."""
         spec_path = self.work / "spec.json"
         spec_path.write_text(self.spec.model_dump_json(), encoding="utf-8")
         result_path(spec_path).unlink(missing_ok=True)
-        return subprocess.Popen(
-            [sys.executable, "-m", self.module, str(spec_path)],
-            cwd=CHECKOUT,
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-        )
+        if ready is not None and hand_over(ready, self.module, str(spec_path)):
+            child = ready
+        else:
+            child = subprocess.Popen(
+                [sys.executable, "-m", self.module, str(spec_path)],
+                cwd=CHECKOUT,
+                env=environment(self.allow_downloads),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+            )
+        (self.work / "pid").write_text(f"{child.pid}\n", encoding="ascii")
+        return child
 
     def finish(self, child: subprocess.Popen[str]) -> tuple[Artifact, Usage]:
         """Read the output to its end and return what the stage made; raises the stage's own error, or StageError."""
@@ -61,11 +67,6 @@ class StageProcess:
                 child.kill()
                 child.wait()
         return self._result(code)
-
-    def _environment(self) -> dict[str, str]:
-        offline = {} if self.allow_downloads else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-        quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
-        return os.environ | quiet | offline | {"PYTHONPATH": str(CHECKOUT)}
 
     def _pump(self, stream: IO[str] | None, log: IO[str]) -> None:
         for line in stream or ():
@@ -91,6 +92,13 @@ class StageProcess:
             )
             raise StageError(f"stage {self.spec.stage}", "its process ended early", got=got, hint=hint)
         return result.artifact.model_copy(update={"path": self.spec.out_dir}), result.usage
+
+
+def environment(allow_downloads: bool) -> dict[str, str]:
+    """What a stage's process inherits: ours, quiet, and off the hubs unless downloads are allowed."""
+    offline = {} if allow_downloads else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
+    return os.environ | quiet | offline | {"PYTHONPATH": str(CHECKOUT)}
 
 
 def _raised(detail: dict[str, str | None]) -> StillroomError:

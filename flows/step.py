@@ -120,7 +120,7 @@ def _booked(build: Build, name: str, identity: str, process: StageProcess, devic
     exit_code, usage = 1, Usage(device=lease.device, device_count=lease.device_count)
     try:
         with Heartbeat(build.ledger, lease.id, build.settings.heartbeat_seconds):
-            child = process.start()
+            child = process.start(build.interpreter(process.module, device))
             build.ledger.attach_child(lease.id, child.pid, start_ticks(child.pid) or 0)
             artifact, usage = process.finish(child)
             exit_code = 0

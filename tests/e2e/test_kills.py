@@ -21,11 +21,6 @@ pytestmark = pytest.mark.e2e
 LONGER = ["sft.optimiser.max_steps=40", "sft.optimiser.checkpoint_every_steps=2", "sft.max_tokens=60000"]
 
 
-def _processes(pattern: str) -> list[int]:
-    said = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in said.stdout.split()]
-
-
 def _wait_for(what: str, probe, seconds: float = 300) -> None:  # type: ignore[no-untyped-def]
     deadline = time.monotonic() + seconds
     while not probe():
@@ -34,7 +29,9 @@ def _wait_for(what: str, probe, seconds: float = 300) -> None:  # type: ignore[n
 
 
 def _trainers(platform: Platform) -> list[int]:
-    return _processes(f"training.sft {platform.home}")
+    """Living processes of the stage."""
+    pids = [int(path.read_text()) for path in (platform.home / "work").glob("sft-*/pid")]
+    return [pid for pid in pids if start_ticks(pid) is not None]
 
 
 def _launch(platform: Platform) -> str:
