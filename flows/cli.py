@@ -24,7 +24,7 @@ app = typer.Typer(
 stdout, stderr = Console(), Console(stderr=True)
 
 Vertical = Annotated[str, typer.Argument(help=f"One of: {', '.join(verticals())}.", metavar="VERTICAL")]
-Scale = Annotated[str, typer.Option(help="Sizes and models: smoke, local, single-gpu or production.")]
+Scale = Annotated[str, typer.Option(help="Sizes and models: smoke, local, local-long, single-gpu or production.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. sft.max_tokens=20000.")]
 Corpus = Annotated[Path | None, typer.Option(help="Folder or file of documents; else the recipe's writer makes them.")]
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]

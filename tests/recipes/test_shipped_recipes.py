@@ -22,9 +22,9 @@ def _plain(vertical: str = "finance") -> dict[str, Any]:
     return dict(yaml.safe_load((FOLDER / vertical / "recipe.yaml").read_text()))
 
 
-def test_three_verticals_at_four_scales() -> None:
+def test_three_verticals_at_five_scales() -> None:
     assert verticals() == ["corporate_intelligence", "finance", "real_estate"]
-    assert scales() == ["local", "production", "single-gpu", "smoke"]
+    assert scales() == ["local", "local-long", "production", "single-gpu", "smoke"]
 
 
 @pytest.mark.parametrize(("vertical", "scale"), SHIPPED, ids=lambda value: str(value))
