@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +52,8 @@ class Build:
     lines: list[StageLine] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     logger: Any = field(default_factory=lambda: logging.getLogger("stillroom"))
+    shown: Callable[[str, dict[str, Any]], None] = lambda _stage, _told: None
+    """Told of progress, beside the file that ``progress`` writes."""
     running: str = ""
     """The stage under way."""
     _ready: subprocess.Popen[str] | None = None
@@ -127,6 +129,7 @@ class Build:
     def progress(self, stage: str, told: dict[str, Any]) -> None:
         """How far the running stage is, for whoever watches."""
         self._write("progress.json", {"stage": stage, "at": time.time(), **told})
+        self.shown(stage, told)
 
     def log(self, stage: str, line: str) -> None:
         """A line of a stage's output, at most one every two seconds; the whole of it is in the stage's log."""

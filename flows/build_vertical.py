@@ -15,7 +15,7 @@ from flows.assemble import assemble
 from flows.build import Build, Enough, opened
 from flows.chain import build
 from flows.lifeline import die_with_worker
-from flows.publish import publish_report
+from flows.publish import StageProgress, publish_report
 from flows.settings import Settings
 from flows.step import stage_task
 from flows.surroundings import surroundings
@@ -59,6 +59,7 @@ def build_vertical(
     build_id = str(flow_run.id or "by-hand")
     with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
         running.logger = get_run_logger()
+        running.shown = StageProgress()
         return _built(running)
 
 

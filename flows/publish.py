@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+import time
+from typing import Any
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 from contracts.reports import BuildReport
 from flows.build import Build
 from flows.report import markdown_summary, write_page
+
+PROGRESS_EVERY_SECONDS = 5.0
+
+
+class StageProgress:
+    """The running stage's progress as one Prefect artifact a stage, told to the server at most every five seconds."""
+
+    def __init__(self) -> None:
+        self._stage, self._told_at = "", 0.0
+        self._artifact: Any = None
+
+    def __call__(self, stage: str, told: dict[str, Any]) -> None:
+        """``told`` holds ``done`` and ``total``; a stage that does not know its total is not shown."""
+        share = 100.0 * told["done"] / told["total"] if told["total"] else 0.0
+        if not told["total"] or (time.monotonic() - self._told_at < PROGRESS_EVERY_SECONDS and share < 100.0):
+            return
+        self._told_at = time.monotonic()
+        if stage != self._stage:
+            key = "progress-" + "".join(letter if letter.isalnum() else "-" for letter in stage.lower())
+            self._artifact, self._stage = create_progress_artifact(share, key=key, description=stage), stage
+        else:
+            update_progress_artifact(self._artifact, progress=share)
 
 
 def publish_report(build: Build, report: BuildReport) -> str:
