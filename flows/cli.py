@@ -21,7 +21,10 @@ app = typer.Typer(
     help="Turns a company's own documents into a family of small models, and books every GPU-hour on the way.\n\n"
     "Start here: `stillroom plan finance`, then `stillroom demo finance --scale smoke`.",
 )
-stdout, stderr = Console(), Console(stderr=True)
+PIPE_COLUMNS = 160
+"""Width of tables that go into a file or a pipe, where no terminal says its own."""
+stdout = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+stderr = Console(stderr=True)
 
 Vertical = Annotated[str, typer.Argument(help=f"One of: {', '.join(verticals())}.", metavar="VERTICAL")]
 Scale = Annotated[str, typer.Option(help="Sizes and models: smoke, local, local-long, single-gpu or production.")]

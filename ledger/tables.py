@@ -66,7 +66,7 @@ def usd(micro_usd: int | None) -> str:
 def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=Text(title) if title else None)
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=8)  # a narrow terminal folds names, it does not lose them
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
