@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.artifacts import Artifact
 from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
 from flows.build import Build, Enough, opened
@@ -17,10 +15,9 @@ from flows.chain import build
 from flows.lifeline import die_with_worker
 from flows.publish import StageProgress, publish_report
 from flows.settings import Settings
-from flows.step import stage_task
+from flows.step import steps
 from flows.surroundings import surroundings
 from recipes.load import load
-from recipes.schema import Section
 
 
 class BuildOrder(BaseModel):
@@ -64,13 +61,8 @@ def build_vertical(
 
 
 def _built(running: Build) -> str:
-    def step(
-        name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
-    ) -> Artifact:
-        return stage_task(running, name, module, section, dict(inputs), device)
-
     try:
-        build(step, running.recipe, surroundings(running), running.note)
+        build(steps(running), running.recipe, surroundings(running), running.note)
     except Enough as enough:
         running.note(f"--only {running.only}: done, stopped before {enough}")
     except StillroomError as error:

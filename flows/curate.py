@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from flows import chain
 from flows.build import opened
 from flows.settings import Settings
-from flows.step import stage_task
+from flows.step import steps
 from flows.surroundings import surroundings
 from recipes.load import load
 
@@ -26,11 +26,7 @@ def curate(
     documents = Path(corpus).expanduser().resolve() if corpus else settings.corpus
     with opened(str(flow_run.id or "by-hand"), recipe, settings, documents, "", "") as running:
         running.logger = get_run_logger()
-
-        def step(name, module, section, inputs, *, device=False):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            return stage_task(running, name, module, section, dict(inputs), device)
-
-        artifact = chain.curate(step, recipe, surroundings(running))
+        artifact = chain.curate(steps(running), recipe, surroundings(running))
     card = artifact.path / "card.html"
     create_markdown_artifact(
         f"Curated {vertical}: {artifact.metrics}\n\nCard: `{card}`", key=f"curation-{vertical}".replace("_", "-")

@@ -24,6 +24,7 @@ from contracts.reports import StageLine
 from contracts.stage import StageSpec
 from contracts.usage import Usage
 from flows.build import Build, Enough
+from flows.chain import Step
 from flows.code_version import code_version
 from flows.process import StageProcess
 from ledger import Heartbeat
@@ -38,6 +39,17 @@ def stage_task(
 ) -> Artifact:
     """One stage as Prefect shows it."""
     return run_step(build, name, module, section, inputs, device)
+
+
+def steps(build: Build) -> Step:
+    """The chain's ``Step`` for a build under Prefect: every stage a task."""
+
+    def step(
+        name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+    ) -> Artifact:
+        return stage_task(build, name, module, section, dict(inputs), device)
+
+    return step
 
 
 def run_step(

@@ -9,6 +9,7 @@ import pytest
 
 from contracts.artifacts import broken_files, load
 from contracts.reports import BuildReport
+from flows.settings import Settings
 from tests.e2e.conftest import Platform
 
 pytestmark = pytest.mark.e2e
@@ -36,7 +37,7 @@ def test_demo_builds_serves_and_books_everything(platform: Platform, first: subp
     assert report.synthetic_input
     assert str(folder / "report.html") in first.stdout
     total = platform.books()["total"]
-    assert total["gpu_hours"] == 0 or report.versions
+    assert (total["gpu_hours"] == 0) == (Settings().device == "cpu")
     assert total["device_seconds"] > 60
     assert total["micro_usd"] is not None
 
@@ -61,6 +62,6 @@ def test_why_and_only(platform: Platform, first: subprocess.CompletedProcess[str
     said = platform.stillroom("why", "finance", "sft", "--scale", "smoke")
     assert "cached" in said.stdout
     said = platform.stillroom("run", "finance", "--scale", "smoke", "--only", "sft", "--set", "sft.lora.rank=8")
-    assert "--only" in said.stderr or said.returncode == 0
+    assert said.returncode == 0, said.stderr[-3000:]
     said = platform.stillroom("plan", "finance", "--scale", "smoke", "--json")
     assert all(stage["cached"] for stage in json.loads(said.stdout)["stages"])
