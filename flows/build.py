@@ -74,6 +74,15 @@ class Build:
         """Whether ``--only`` names this stage."""
         return _names(self.only, stage)
 
+    def refuse_unwanted(self, stage: str) -> None:
+        """Where ``--only`` names another stage: raise Enough behind it, InputError before it."""
+        if not self.only or self.wanted(stage):
+            return
+        if any(self.wanted(line.stage) for line in self.lines):
+            raise Enough(stage)
+        hint = f"run without --only first; stillroom why {self.recipe.vertical} {stage} tells what changed"
+        raise InputError(f"--only {self.only}", "needs an artifact that is not built yet", got=stage, hint=hint)
+
     def data(self, stage: str) -> dict[str, str]:
         """Digests of the documents that a stage reads itself (curation does)."""
         if stage != "curate" or self.corpus is None:

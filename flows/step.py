@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from contracts.artifacts import Artifact
-from contracts.errors import BusyError, InputError, StillroomError
+from contracts.errors import BusyError, StillroomError
 from contracts.reports import StageLine
 from contracts.stage import StageSpec
 from contracts.usage import Usage
-from flows.build import Build, Enough
+from flows.build import Build
 from flows.chain import Step
 from flows.code_version import code_version
 from flows.process import StageProcess
@@ -33,21 +34,35 @@ from recipes.fingerprint import components, fingerprint
 from recipes.schema import Section
 
 
-@task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def stage_task(
-    build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool
-) -> Artifact:
+@dataclass(frozen=True)
+class Asked:
+    """One stage as the chain asks for it, and what the store has of it."""
+
+    name: str
+    module: str
+    section: Section
+    inputs: Mapping[str, Artifact]
+    device: bool
+    parts: dict[str, Any]
+    """What the fingerprint is made of."""
+    identity: str
+    found: Artifact | None
+    """The artifact in the store; None where it has to be made."""
+
+
+@task(name="stage", task_run_name="{asked.name}", cache_policy=NO_CACHE, persist_result=False)
+def stage_task(build: Build, asked: Asked) -> Artifact:
     """One stage as Prefect shows it."""
-    return run_step(build, name, module, section, inputs, device)
+    return carried_out(build, asked)
 
 
 def steps(build: Build) -> Step:
-    """The chain's ``Step`` for a build under Prefect: every stage a task."""
+    """The chain's ``Step`` for a build under Prefect: every stage a task, but those that ``--only`` leaves out."""
 
     def step(
         name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
     ) -> Artifact:
-        return stage_task(build, name, module, section, dict(inputs), device)
+        return stage_task(build, looked_up(build, name, module, section, dict(inputs), device))
 
     return step
 
@@ -55,58 +70,54 @@ def steps(build: Build) -> Step:
 def run_step(
     build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool
 ) -> Artifact:
-    """The artifact of a stage: from the store, or made now and booked.
+    """The same without Prefect."""
+    return carried_out(build, looked_up(build, name, module, section, inputs, device))
 
-    Raises the stage's own StillroomError, or StageError where its process died.
+
+def looked_up(
+    build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool
+) -> Asked:
+    """What a stage is, and whether the store has it.
+
+    Raises Enough or InputError where it has not and ``--only`` names another stage: before there is a task of it.
     """
     parts = components(
         name, section, {key: one.fingerprint for key, one in inputs.items()}, code_version(module), build.data(name)
     )
     identity = fingerprint(parts)
-    found = build.store.find(name, identity)
-    if found is not None and not build.forced(name):
-        saved = build.ledger.record_saved(build.id, name, identity)
-        build.record(
-            StageLine(
-                stage=name,
-                fingerprint=identity,
-                kind=found.kind,
-                cached=True,
-                saved_device_seconds=saved,
-                metrics=found.metrics,
-            )
-        )
-        return found
-    if build.only and not build.wanted(name):
-        if any(not line.cached for line in build.lines):
-            raise Enough(name)
-        hint = f"run without --only first; stillroom why {build.recipe.vertical} {name} tells what changed"
-        raise InputError(f"--only {build.only}", "needs an artifact that is not built yet", got=name, hint=hint)
-    build.store.remember(name, parts)
-    return _run(build, name, module, section, inputs, device, identity, parts)
+    found = None if build.forced(name) else build.store.find(name, identity)
+    if found is None:
+        build.refuse_unwanted(name)
+    return Asked(name, module, section, inputs, device, parts, identity, found)
 
 
-def _run(
-    build: Build,
-    name: str,
-    module: str,
-    section: Section,
-    inputs: Mapping[str, Artifact],
-    device: bool,
-    identity: str,
-    parts: dict[str, Any],
-) -> Artifact:
-    work = build.store.work(name, identity)
+def carried_out(build: Build, asked: Asked) -> Artifact:
+    """The artifact of a stage: from the store, or made now and booked.
+
+    Raises the stage's own StillroomError, or StageError where its process died.
+    """
+    if asked.found is None:
+        build.store.remember(asked.name, asked.parts)
+        return _made(build, asked)
+    saved = build.ledger.record_saved(build.id, asked.name, asked.identity)
+    build.record(StageLine(stage=asked.name, fingerprint=asked.identity, kind=asked.found.kind, cached=True,
+                           saved_device_seconds=saved, metrics=asked.found.metrics))  # fmt: skip
+    return asked.found
+
+
+def _made(build: Build, asked: Asked) -> Artifact:
+    name = asked.name
+    work = build.store.work(name, asked.identity)
     with _alone(work):
         spec = StageSpec(
             stage=name,
-            section=section.model_dump(mode="json"),
+            section=asked.section.model_dump(mode="json"),
             out_dir=work / "out",
             parent_pid=os.getpid(),
-            inputs={key: one.path for key, one in inputs.items()},
+            inputs={key: one.path for key, one in asked.inputs.items()},
         )
         process = StageProcess(
-            module,
+            asked.module,
             spec,
             work,
             build.settings.allow_downloads,
@@ -115,14 +126,14 @@ def _run(
         )
         build.running = name
         build.progress(name, {"done": 0, "total": 0, "what": ""})
-        artifact, usage = _booked(build, name, identity, process, device)
+        artifact, usage = _booked(build, name, asked.identity, process, asked.device)
         stamped = artifact.model_copy(update={
-            "fingerprint": identity, "stage": name, "inputs": parts["inputs"], "section": parts["section"],
-            "code_version": parts["code_version"], "usage": usage,
+            "fingerprint": asked.identity, "stage": name, "inputs": asked.parts["inputs"],
+            "section": asked.parts["section"], "code_version": asked.parts["code_version"], "usage": usage,
         })  # fmt: skip
         published = build.store.publish(stamped, name)
     shutil.rmtree(work, ignore_errors=True)
-    build.record(StageLine(stage=name, fingerprint=identity, kind=published.kind, device=usage.device,
+    build.record(StageLine(stage=name, fingerprint=asked.identity, kind=published.kind, device=usage.device,
                            wall_seconds=usage.wall_seconds, metrics=published.metrics))  # fmt: skip
     return published
 

@@ -63,5 +63,6 @@ def test_why_and_only(platform: Platform, first: subprocess.CompletedProcess[str
     assert "cached" in said.stdout
     said = platform.stillroom("run", "finance", "--scale", "smoke", "--only", "sft", "--set", "sft.lora.rank=8")
     assert said.returncode == 0, said.stderr[-3000:]
+    assert "Failed" not in said.stderr and "Traceback" not in said.stderr
     said = platform.stillroom("plan", "finance", "--scale", "smoke", "--json")
     assert all(stage["cached"] for stage in json.loads(said.stdout)["stages"])

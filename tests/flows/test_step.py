@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+import flows.step
+from contracts.artifacts import Artifact
 from contracts.artifacts import load as load_artifact
 from contracts.errors import BudgetError, BusyError, GateError, InputError, StageError
-from flows.build import Build, opened
+from flows.build import Build, Enough, opened
 from flows.code_version import code_version
 from flows.settings import CHECKOUT, Settings
-from flows.step import run_step
+from flows.step import Asked, carried_out, run_step, steps
 from ledger.report import build_lines
 from recipes.load import load
 from tests.flows.tiny_stage import TinySection
@@ -84,6 +87,45 @@ def test_only_refuses_to_build_what_it_was_not_asked_for(settings: Settings) -> 
         pytest.raises(InputError, match="needs an artifact that is not built yet, got tiny"),
     ):
         _step(build)
+
+
+def test_from_counts_though_the_stages_own_artifact_is_gone(settings: Settings) -> None:
+    with opened("one", load("finance"), settings, None, "", "") as build:
+        first = _step(build, "a")
+        _step(build, "b", source=first)
+    shutil.rmtree(first.path)
+    with opened("two", load("finance"), settings, None, "", "a") as build:
+        _step(build, "b", source=_step(build, "a"))
+    assert [line.cached for line in build.lines] == [False, False]
+
+
+def test_only_stops_behind_its_stage_before_prefect_has_a_task(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    def shown_stage(build: Build, asked: Asked) -> Artifact:
+        shown.append(asked.name)
+        return carried_out(build, asked)
+
+    # Prefect's engine wants a server; whether it is asked at all is what counts here.
+    monkeypatch.setattr(flows.step, "stage_task", shown_stage)
+
+    def chain(build: Build) -> None:
+        step, made = steps(build), {}
+        for name in "abc":
+            made = {"source": step(name, MODULE, TinySection(), made)}
+
+    with opened("one", load("finance"), settings, None, "b", "") as build, pytest.raises(InputError, match="got a\n"):
+        chain(build)
+    assert shown == []
+    with opened("two", load("finance"), settings, None, "a", "") as build, pytest.raises(Enough, match="b"):
+        chain(build)
+    with opened("three", load("finance"), settings, None, "b", "") as build, pytest.raises(Enough, match="c"):
+        chain(build)
+    with opened("four", load("finance"), settings, None, "b", "") as build, pytest.raises(Enough, match="c"):
+        chain(build)  # all of it cached: there is nothing to miss either
+    assert shown == ["a", "a", "b", "a", "b"]
 
 
 def test_a_stages_refusal_comes_through_as_it_was_said_and_is_booked_as_waste(settings: Settings) -> None:
