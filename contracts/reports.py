@@ -60,6 +60,15 @@ class Comparison(Report):
     reason: str
 
 
+class Check(Report):
+    """One verdict on a candidate. A candidate falls by the first that it does not pass."""
+
+    kind: Literal["licence", "context", "memory", "tokenizer", "architecture", "cost"]
+    passed: bool
+    """Nothing known speaks against the candidate."""
+    reason: str
+
+
 class Candidate(Report):
     """One base model that selection looked at."""
 
@@ -73,6 +82,13 @@ class Candidate(Report):
     zero_shot: float | None = None
     train_usd: float | None = None
     serve_usd_per_1m_tokens: float | None = None
+    checks: list[Check] = Field(default_factory=list)
+    """Every verdict with its reason, in the order in which they decide."""
+
+    @property
+    def fall(self) -> Check | None:
+        """The first check not passed."""
+        return next((check for check in self.checks if not check.passed), None)
 
 
 class SelectionReport(Report):

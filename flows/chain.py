@@ -11,7 +11,7 @@ from typing import Protocol
 from contracts.artifacts import Artifact
 from data_curation.write import writer_digest
 from distillation.initialise import layer_plan
-from recipes.catalogue import models
+from recipes.catalogue import models, stated_verdict
 from recipes.schema import Answering, Recipe, Section
 from recipes.stage_sections import (
     AnswerSection,
@@ -23,6 +23,7 @@ from recipes.stage_sections import (
     StudentSection,
     WriteSection,
 )
+from selection.checks import require_one, select_section, weigh
 from training.choose_loss import choose_loss
 
 
@@ -44,12 +45,24 @@ class Surroundings:
     allow_downloads: bool
 
 
+@dataclass(frozen=True)
+class Siblings:
+    """The models that students start from, by name, and the name of the base that their teacher was tuned from."""
+
+    base: str
+    starts: Mapping[str, Artifact]
+
+
 def build(step: Step, recipe: Recipe, around: Surroundings, told: Callable[[str], None]) -> None:
     """Documents to two served students. ``told`` hears decisions that are not an artifact's own."""
+    named = present(recipe, around)  # refused before anything is spent where no candidate is left
     corpus = curate(step, recipe, around)
-    bases = {f"base:{name}": _base(step, recipe, name) for name in present(recipe, around)}
-    selected = step("select", "selection.select", recipe.selection, {"corpus": corpus} | bases, device=True)
-    base = bases.get(f"base:{selected.metrics.get('chosen')}") or next(iter(bases.values()))
+    bases = {name: bases.get(name) or _base(step, recipe, name) for name in named}
+    starts = {name: _base(step, recipe, name) for name in _siblings(recipe)}
+    weighed = {f"base:{name}": one for name, one in bases.items()} | {f"start:{n}": one for n, one in starts.items()}
+    selected = step("select", "selection.select", select_section(recipe), {"corpus": corpus} | weighed, device=True)
+    chosen = str(selected.metrics.get("chosen") or named[0])
+    base = bases.get(chosen) or starts.get(chosen) or _base(step, recipe, chosen)
     tokens = step("tokenise", "training.tokenise", recipe.tokenise, {"model": base, "corpus": corpus})
 
     def evaluate(name: str, model: Artifact) -> Artifact:
@@ -94,7 +107,7 @@ def build(step: Step, recipe: Recipe, around: Surroundings, told: Callable[[str]
         if gate("sft", scored["sft"], "dpo", scored["dpo"]) == "GO":
             teacher, scored["teacher"] = aligned, scored["dpo"]
     scored.setdefault("teacher", scored["sft"])
-    served = {"teacher": teacher} | _students(step, recipe, teacher, corpus, told)
+    served = {"teacher": teacher} | _students(step, recipe, teacher, corpus, Siblings(chosen, starts), told)
     for name in recipe.students:
         gate("teacher", scored["teacher"], name, evaluate(name, served[name]), forget=False)
     for name, model in served.items():
@@ -136,12 +149,19 @@ def benchmark(step: Step, recipe: Recipe, around: Surroundings, name: str, model
 
 
 def present(recipe: Recipe, around: Surroundings) -> list[str]:
-    """Candidates whose weights can be had: carried by an installed package, or from a hub where that is allowed."""
-    rows = {name: models()[name] for name in recipe.selection.candidates}
-    admitted = {name: row for name, row in rows.items() if row.licence in recipe.selection.licences}
+    """Candidates that the catalogue does not reject and whose weights can be had: never empty.
+
+    Carried by an installed package, or from a hub where that is allowed; else the first. Raises as ``require_one``.
+    """
+    admitted = {one.model: models()[one.model] for one in require_one(weigh(select_section(recipe)))}
     here = [name for name, row in admitted.items() if row.package and find_spec(row.package)]
     hub = [name for name, row in admitted.items() if row.hub and around.allow_downloads]
-    return here or hub or list(admitted)[:1] or list(rows)[:1]
+    return here or hub or list(admitted)[:1]
+
+
+def _siblings(recipe: Recipe) -> list[str]:
+    """Catalogue models that students start from, each once."""
+    return list(dict.fromkeys(student.model for student in recipe.students.values() if student.model))
 
 
 def _base(step: Step, recipe: Recipe, name: str) -> Artifact:
@@ -167,7 +187,12 @@ def _aligned(step: Step, recipe: Recipe, tuned: Artifact, corpus: Artifact) -> A
 
 
 def _students(
-    step: Step, recipe: Recipe, teacher: Artifact, corpus: Artifact, told: Callable[[str], None]
+    step: Step,
+    recipe: Recipe,
+    teacher: Artifact,
+    corpus: Artifact,
+    siblings: Siblings,
+    told: Callable[[str], None],
 ) -> dict[str, Artifact]:
     """One capture of the teacher serves every student."""
     inputs = {"corpus": corpus}
@@ -183,8 +208,11 @@ def _students(
     for name, student in recipe.students.items():
         inputs = {"teacher": teacher, "capture": capture}
         if student.model:
-            inputs = inputs | {"start": _base(step, recipe, student.model)}
-        loss, reason = choose_loss(student, teacher.path, inputs["start"].path if student.model else None)
+            inputs = inputs | {"start": siblings.starts[student.model]}
+            stated = stated_verdict(models()[siblings.base], models()[student.model])
+            loss, reason = choose_loss(student, teacher.path, inputs["start"].path, stated=stated)
+        else:
+            loss, reason = choose_loss(student, teacher.path)
         told(f"{name}: loss {loss} ({reason})")
         layers = int(teacher.metrics.get("layers") or 0)
         keep = layer_plan(layers, student.keep_first, student.keep_last) if layers and not student.model else ()

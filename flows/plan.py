@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from contracts.artifacts import Artifact
 from contracts.errors import BudgetError, StillroomError
+from contracts.reports import Candidate
 from flows.build import corpus_digests
 from flows.chain import Surroundings, build
 from flows.code_version import code_version
@@ -19,6 +22,7 @@ from recipes.catalogue import device_row, devices
 from recipes.estimate import Estimate, estimate
 from recipes.fingerprint import changes, components, fingerprint
 from recipes.schema import Recipe, Section
+from selection.checks import select_section, weigh
 
 
 class PlannedStage(BaseModel):
@@ -45,6 +49,8 @@ class Plan(BaseModel):
     scale: str
     device: str
     stages: list[PlannedStage]
+    candidates: list[Candidate]
+    """As the catalogue states them; ``select`` judges by the files of those that are on disk."""
     notes: list[str]
 
     @property
@@ -61,7 +67,11 @@ class Plan(BaseModel):
 
 
 def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = "") -> Plan:
-    """Walk the chain; nothing runs, nothing is leased. Raises BudgetError when the usual case is over the budget."""
+    """Walk the chain; nothing runs, nothing is leased.
+
+    Raises BudgetError when the usual case is over the budget, and LicenceError, TokenizerMismatch or FitError when the
+    catalogue leaves no candidate.
+    """
     planned_on = device or default_device(recipe, settings)
     store = Store(settings.home)
     stages: list[PlannedStage] = []
@@ -80,7 +90,14 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
 
     around = Surroundings(corpus, settings.vllm_python, None, settings.allow_downloads)
     build(step, recipe, around, notes.append)
-    made = Plan(vertical=recipe.vertical, scale=recipe.scale, device=planned_on, stages=stages, notes=notes)
+    made = Plan(
+        vertical=recipe.vertical,
+        scale=recipe.scale,
+        device=planned_on,
+        stages=stages,
+        candidates=weigh(select_section(recipe)),
+        notes=notes,
+    )
     over = made.usd_to_run
     if over is not None and over[1] > recipe.budget.usd:
         hint = "raise budget.usd, or lower the sizes of the dearest stage below"
@@ -113,8 +130,12 @@ def default_device(recipe: Recipe, settings: Settings) -> str:
     return known[0] if known else "cpu"
 
 
-def table(made: Plan) -> Table:
-    """The plan as a terminal table."""
+def table(made: Plan) -> Group:
+    """The plan as terminal tables: its stages, and what the catalogue says of the candidates."""
+    return Group(_stages(made), _candidates(made))
+
+
+def _stages(made: Plan) -> Table:
     shown = Table(title=f"{made.vertical} at scale {made.scale} on {made.device}", title_justify="left")
     for heading in ("stage", "cached", "device-hours p10 / p50 / p90", "USD p50", "memory GiB", "fits"):
         shown.add_column(heading, justify="left" if heading == "stage" else "right")
@@ -128,6 +149,19 @@ def table(made: Plan) -> Table:
     hours = " / ".join(_hours(s) for s in made.seconds_to_run)
     shown.add_section()
     shown.add_row("to run", "", hours, f"{total[1]:,.2f}" if total else "no price", "", "")
+    return shown
+
+
+def _candidates(made: Plan) -> Table:
+    shown = Table(title="candidates, as the catalogue states them", title_justify="left")
+    for heading in ("candidate", "verdict", "check", "passed", "reason"):
+        shown.add_column(heading, overflow="fold")
+    for one in made.candidates:
+        shown.add_section()
+        for at, check in enumerate(one.checks):
+            name, verdict = (escape(one.model), one.verdict) if at == 0 else ("", "")
+            passed = "yes" if check.passed else "[red]no[/red]"
+            shown.add_row(name, verdict, check.kind, passed, escape(check.reason))
     return shown
 
 

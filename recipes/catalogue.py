@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import yaml
 
+from contracts.tokenizers import Verdict
 from recipes.schema import Device, PublicModel
 
 FOLDER = Path(__file__).parent
@@ -19,6 +23,29 @@ def models() -> dict[str, PublicModel]:
     """Every catalogue model by name."""
     rows = yaml.safe_load((FOLDER / "models.yaml").read_text(encoding="utf-8"))
     return {name: PublicModel.model_validate(row) for name, row in rows.items()}
+
+
+@cache
+def served_architectures() -> tuple[str, frozenset[str]]:
+    """Version of the pinned vLLM and the architectures its registry lists (made by ``serving.architectures``)."""
+    listed = json.loads((FOLDER / "vllm_architectures.json").read_text(encoding="utf-8"))
+    return str(listed["vllm"]), frozenset(listed["architectures"])
+
+
+def stated_verdict(teacher: PublicModel, student: PublicModel) -> Verdict:
+    """Whether two models share token ids as far as the catalogue states it; the files decide where they are on disk."""
+    if teacher.family != student.family:
+        return "cross_tokenizer"
+    both_known = teacher.vocab is not None and student.vocab is not None
+    return "pad_tail_safe" if both_known and teacher.vocab != student.vocab else "identical"
+
+
+def rows_digest(names: Iterable[str]) -> str:
+    """SHA-256 over what the catalogue says of these models, notes left out, and whether vLLM serves each."""
+    served = served_architectures()[1]
+    rows = {name: models()[name] for name in sorted(set(names)) if name in models()}
+    said = [(name, row.model_dump(exclude={"note"}), row.architecture in served) for name, row in rows.items()]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 @cache

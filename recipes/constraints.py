@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipes.catalogue import models
-from recipes.schema import Recipe
+from contracts.tokenizers import SHARED
+from recipes.catalogue import models, served_architectures, stated_verdict
+from recipes.schema import PublicModel, Recipe
 
 SERVEABLE_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """LoRA ranks that vLLM's ``--max-lora-rank`` takes."""
@@ -15,7 +16,7 @@ Conflict = tuple[str, str, object, str]
 
 def conflicts(recipe: Recipe) -> list[Conflict]:
     """Every pair of settings that cannot hold together."""
-    return [*_models(recipe), *_training(recipe), *_serving(recipe)]
+    return [*_models(recipe), *_siblings(recipe), *_shared_ids(recipe), *_training(recipe), *_serving(recipe)]
 
 
 def _models(recipe: Recipe) -> Iterator[Conflict]:
@@ -26,12 +27,49 @@ def _models(recipe: Recipe) -> Iterator[Conflict]:
     for key, name in named.items():
         if name not in known:
             yield key, "is not in recipes/models.yaml", name, f"one of: {', '.join(sorted(known))}"
-    teachers = [known[name].family for name in recipe.selection.candidates if name in known]
-    for name, student in recipe.students.items():
-        row = known.get(student.model)
-        if student.loss == "top_k" and row is not None and row.family not in teachers:
-            hint = "set loss: sequence (distil by text), or take a student of the teacher's family"
-            yield f"students.{name}.loss", "top_k needs the teacher's token ids", row.family, hint
+
+
+def _siblings(recipe: Recipe) -> Iterator[Conflict]:
+    """What a student's own starting model must be: released with the build, and served."""
+    allowed = recipe.selection.licences
+    version, served = served_architectures()
+    for name, row in _starts(recipe).items():
+        key = f"students.{name}.model"
+        if row.licence not in allowed:
+            hint = f"take a student under one of {', '.join(allowed)}, or add the licence to selection.licences"
+            yield key, "has a licence that selection.licences does not allow", row.licence, hint
+        if row.architecture and row.architecture not in served:
+            hint = "take a student of an architecture in recipes/vllm_architectures.json"
+            yield key, f"vLLM {version} does not serve its architecture", row.architecture, hint
+
+
+def _shared_ids(recipe: Recipe) -> Iterator[Conflict]:
+    """Loss top_k wants a candidate that shares token ids with its student, as far as the catalogue states it."""
+    known = models()
+    named = {name: known[name] for name in recipe.selection.candidates if name in known}
+    admitted = {name: row for name, row in named.items() if row.licence in recipe.selection.licences}
+    starts = {name: row for name, row in _starts(recipe).items() if recipe.students[name].loss == "top_k"}
+    sharing = {
+        name: {one for one, teacher in admitted.items() if stated_verdict(teacher, row) in SHARED}
+        for name, row in starts.items()
+    }
+    for name, teachers in sharing.items():
+        if not teachers and admitted:
+            families = ", ".join(sorted({row.family for row in admitted.values()}))
+            hint = (
+                f"set loss: sequence or auto (distil by text), or take a student of the teacher's family ({families})"
+            )
+            yield f"students.{name}.loss", "top_k needs the teacher's token ids", starts[name].family, hint
+    if sharing and all(sharing.values()) and not set.intersection(*sharing.values()):
+        families = ", ".join(f"{name}: {row.family}" for name, row in starts.items())
+        hint = "set loss: sequence or auto for one of them, or take students of one family"
+        yield "students", "no candidate shares token ids with every student of loss top_k", families, hint
+
+
+def _starts(recipe: Recipe) -> dict[str, PublicModel]:
+    """Students that start from a model of the catalogue."""
+    known = models()
+    return {name: known[one.model] for name, one in recipe.students.items() if one.model in known}
 
 
 def _training(recipe: Recipe) -> Iterator[Conflict]:

@@ -368,7 +368,11 @@ class PublicModel(Section):
     hidden: int | None = None
     context: int | None = None
     vocab: int | None = None
+    """Rows of the embedding, ids that no text produces among them."""
     family: str
+    """Tokenizer family: the publisher states that models of one family write the same token ids."""
+    architecture: str = ""
+    """As its config.json names it under ``architectures``; empty: not stated."""
     hub: str = ""
     package: str = ""
     """A Python package that carries the weights, with ``file`` inside it."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from recipes.schema import (
     Answering,
     Curation,
     Evaluation,
     Section,
+    Selection,
     Serving,
     Share,
     Source,
@@ -35,6 +38,22 @@ class BaseSection(Section):
 
     model: str
     system_prompt: str
+
+
+class SiblingStudent(Section):
+    """A student that starts from a catalogue model: what that asks of its teacher."""
+
+    model: str
+    loss: Literal["auto", "top_k", "sequence"] = "auto"
+
+
+class SelectSection(Section):
+    """Choosing the base, with the students that must learn from it. Students cut from the teacher ask nothing."""
+
+    selection: Selection
+    students: dict[str, SiblingStudent] = Field(default_factory=dict)
+    catalogue_digest: str = ""
+    """``catalogue.rows_digest`` of all models named: what the catalogue says of them is identity."""
 
 
 class WriteSection(Section):

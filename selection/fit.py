@@ -1,4 +1,4 @@
-"""Whether a catalogue model may and can be used, by arithmetic alone: licence, context, memory, cost.
+"""What a catalogue model takes, by arithmetic alone: memory and cost.
 
 Memory of a QLoRA fine-tune on one device, in bytes (N_linear and N_embedding: parameters of the linear layers and of
 the embeddings, P: LoRA parameters, s: tokens of a sequence, one sequence a batch, h: width, L: layers, V: vocabulary):
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recipes.catalogue import devices
-from recipes.schema import Device, PublicModel, Selection
+from recipes.schema import Device, PublicModel
 
 GIB = 1024**3
 LORA_RANK = 16
@@ -25,14 +25,6 @@ SERVE_SHARE_OF_PEAK = 0.25
 """The same for saturated serving: 0.12 to 0.39 in published vLLM figures for 7B to 32B models."""
 BYTES_PER_TOKEN = 4.0
 """English text, any of the catalogue's tokenizers, roughly."""
-
-
-@dataclass(frozen=True)
-class Fall:
-    """The first reason a candidate fell; ``kind`` is licence, context, memory or cost."""
-
-    kind: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -85,21 +77,6 @@ def cost(row: PublicModel, device: Device, pretraining_tokens: float, tuning_tok
         train_usd=flops / (peak * TRAIN_SHARE_OF_PEAK) * usd_per_second,
         serve_usd_per_1m_tokens=2 * active * 1e6 / (peak * SERVE_SHARE_OF_PEAK) * usd_per_second,
     )
-
-
-def fall(row: PublicModel, wanted: Selection, context: int | None, train_usd: float) -> Fall | None:
-    """The first reason the recipe refuses a candidate, or None. ``context`` as the model states it, None: unknown."""
-    if row.licence not in wanted.licences:
-        return Fall("licence", f"licence {row.licence} is not among {', '.join(wanted.licences)}")
-    if context is not None and context < wanted.min_context:
-        return Fall("context", f"context of {context:,} tokens is below {wanted.min_context:,}")
-    needed = qlora_memory_gib(row, wanted.min_context)
-    if needed > wanted.memory_gib:
-        text = f"QLoRA on {wanted.min_context:,} tokens needs {needed:.1f} GiB, the device has {wanted.memory_gib:g}"
-        return Fall("memory", text)
-    if train_usd > wanted.max_usd:
-        return Fall("cost", f"training is estimated at {train_usd:,.2f} USD, the recipe allows {wanted.max_usd:,.2f}")
-    return None
 
 
 def _usd_per_hour(device: Device) -> float:

@@ -1,99 +1,92 @@
 """Stage ``select``: the base model of a vertical. Output: selection.json (``SelectionReport``).
 
-Candidates fall by licence, context, memory and cost, in that order; what is left and present is scored on the
-vertical's own held-out text and on a few of its training questions (never on the evaluation's).
+Candidates fall by licence, context, memory, tokenizer, architecture and cost, in that order (``selection.checks``).
+What is left and present is scored on the vertical's own held-out text and on a few of its training questions (never on
+the evaluation's).
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from contracts.artifacts import Artifact, describe
 from contracts.documents import ChatExample, Document, read_jsonl
-from contracts.errors import FitError, InputError, LicenceError
+from contracts.errors import InputError
 from contracts.reports import Candidate, SelectionReport
 from contracts.stage import progress, stage_main
+from contracts.tokenizers import TokenizerFingerprint, fingerprint_of, tokenizer_file, tokenizer_verdict
 from contracts.usage import Usage
-from recipes.catalogue import models
 from recipes.schema import PublicModel, Selection
-from selection.fit import BYTES_PER_TOKEN, Fall, cost, device_for, fall
+from recipes.stage_sections import SelectSection
+from selection.checks import Facts, Ids, candidate, checks, require_one, rows, stated
+from selection.fit import BYTES_PER_TOKEN, cost, device_for
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SAME_BITS = 1.02
 """Models within 2 % of the best bits per byte count as equal on text; the zero-shot score decides among them."""
 SEED = 7
 
 
-def select(section: Selection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
-    """``corpus`` and ``base:<name>`` models in, kind ``selection`` out.
+def select(section: SelectSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
+    """``corpus``, ``base:<name>`` models and the students' ``start:<name>`` models in, kind ``selection`` out.
 
     Metrics: ``chosen``, ``why``, ``candidates``, ``rejected``, the chosen one's ``bits_per_byte`` and ``zero_shot``.
+    Raises LicenceError, TokenizerMismatch or FitError when no candidate is left.
     """
-    corpus, rows = inputs["corpus"], _rows(section)
-    present = {name: inputs[f"base:{name}"] for name in rows if f"base:{name}" in inputs}
-    device_name, device = device_for(section.memory_gib)
+    corpus, wanted = inputs["corpus"], section.selection
+    device_name, device = device_for(wanted.memory_gib)
     pretraining, tuning = (_tokens(corpus, name) for name in ("pretraining.jsonl", "train.jsonl"))
-    candidates, falls, usage = [], {}, Usage()
-    for name, row in rows.items():
+    candidates, usage = [], Usage()
+    for name, row in rows(section).items():
+        present = inputs.get(f"base:{name}")
         spent = cost(row, device, pretraining, tuning)
-        fallen = fall(row, section, _context(row, present.get(name)), spent.train_usd)
-        scores: dict[str, float | None] = {}
-        if fallen is None and name in present:
-            scores, took = _scored(section, corpus, present[name])
+        one = candidate(name, row, checks(row, section, known(row, section, present, inputs), spent.train_usd))
+        figures: dict[str, object] = {
+            "present": present is not None,
+            "train_usd": spent.train_usd,
+            "serve_usd_per_1m_tokens": spent.serve_usd_per_1m_tokens,
+        }
+        if one.fall is None:
+            figures["reason"] = _standing(present is not None)
+        if one.fall is None and present is not None:
+            scores, took = _scored(wanted, corpus, present)
+            figures |= scores
             usage += took
-        if fallen is not None:
-            falls[name] = fallen
-        candidates.append(
-            Candidate(
-                model=name,
-                licence=row.licence,
-                verdict="kept" if fallen is None else "rejected",
-                reason=fallen.reason if fallen else _standing(name in present),
-                params_b=row.params_b,
-                present=name in present,
-                train_usd=spent.train_usd,
-                serve_usd_per_1m_tokens=spent.serve_usd_per_1m_tokens,
-                **scores,
-            )
-        )
-    report = choose(candidates, falls, device_name)
+        candidates.append(one.model_copy(update=figures))
+    report = choose(candidates, device_name)
     (out_dir / "selection.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
     winner = next(one for one in report.candidates if one.model == report.chosen)
     metrics = {
         "chosen": report.chosen,
         "why": report.why,
         "candidates": len(candidates),
-        "rejected": len(falls),
+        "rejected": sum(one.fall is not None for one in candidates),
         "bits_per_byte": winner.bits_per_byte,
         "zero_shot": winner.zero_shot,
     }
     return describe(out_dir, "selection", metrics), usage
 
 
-def choose(candidates: list[Candidate], falls: dict[str, Fall], device: str) -> SelectionReport:
-    """The choice among scored candidates, or, where none is present, the largest that fits.
+def choose(candidates: list[Candidate], device: str) -> SelectionReport:
+    """The choice among scored candidates; where none was scored, the largest that is present, or that fits.
 
-    Raises LicenceError when every candidate fell by its licence, FitError when all fell for other reasons too.
+    Raises as ``require_one`` does.
     """
-    left = [one for one in candidates if one.model not in falls]
-    if not left:
-        kind = LicenceError if all(one.kind == "licence" for one in falls.values()) else FitError
-        reasons = "; ".join(f"{name}: {one.reason}" for name, one in falls.items())
-        raise kind("selection.candidates", "none is left", got=f"{len(falls)} rejected", hint=reasons)
+    left = require_one(candidates)
     scored = [one for one in left if one.bits_per_byte is not None]
     if scored:
-        best_bits = min(one.bits_per_byte or 0.0 for one in scored)
-        close = [one for one in scored if (one.bits_per_byte or 0.0) <= best_bits * SAME_BITS]
-        winner = min(close, key=lambda one: (-(one.zero_shot or 0.0), one.train_usd or 0.0, one.model))
-        why = f"{winner.bits_per_byte:.3f} bits per byte on held-out text, the best of {len(scored)} scored"
-        if len(close) > 1:
-            why = f"{why} (within 2 %), and zero-shot field F1 {winner.zero_shot or 0:.3f}, the best of those"
+        winner, why = _best(scored)
+    elif here := [one for one in left if one.present]:
+        winner = max(here, key=_size)
+        why = "the largest that fits and is on this machine; there was no held-out text to score on"
     else:
-        winner = max(left, key=lambda one: (one.params_b, one.model))
-        why = "the largest that fits; no candidate's weights are on this machine, so none was scored"
+        winner = max(left, key=_size)
+        why = "the largest that fits; the weights of none that is left are on this machine, so none was scored"
     why = f"{why}; costs estimated on {device}"
     judged = [
         one.model_copy(update={"verdict": "chosen", "reason": why}) if one is winner else one for one in candidates
@@ -101,26 +94,63 @@ def choose(candidates: list[Candidate], falls: dict[str, Fall], device: str) -> 
     return SelectionReport(chosen=winner.model, why=why, candidates=judged)
 
 
-def _rows(section: Selection) -> dict[str, PublicModel]:
-    known = models()
-    for name in section.candidates:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "recipes/models.yaml lists the catalogue"
-            raise InputError("selection.candidates", "is not in the model catalogue", got=name, hint=hint)
-    return {name: known[name] for name in section.candidates}
+def known(row: PublicModel, section: SelectSection, model: Artifact | None, inputs: dict[str, Artifact]) -> Facts:
+    """What the catalogue states of a candidate, and in its place what its own files say where it is present."""
+    told = stated(row, section)
+    if model is None:
+        return told
+    starts = {name: inputs.get(f"start:{student.model}") for name, student in section.students.items()}
+    ids = {
+        name: Ids(tokenizer_verdict(_fingerprint(model.path), _fingerprint(start.path)), from_files=True)
+        for name, start in starts.items()
+        if start is not None
+    }
+    config = _config(model)
+    if config is None:
+        return replace(told, ids={**told.ids, **ids})
+    context = config.get("max_position_embeddings")
+    return Facts(
+        context=int(context) if context else row.context,
+        architectures=tuple(config.get("architectures") or ()),
+        ids={**told.ids, **ids},
+    )
+
+
+def _best(scored: list[Candidate]) -> tuple[Candidate, str]:
+    """The best on text; among equals the best zero-shot, then the cheapest. With the reason."""
+    best_bits = min(one.bits_per_byte or 0.0 for one in scored)
+    close = [one for one in scored if (one.bits_per_byte or 0.0) <= best_bits * SAME_BITS]
+    winner = min(close, key=lambda one: (-(one.zero_shot or 0.0), one.train_usd or 0.0, one.model))
+    why = f"{winner.bits_per_byte:.3f} bits per byte on held-out text, the best of {len(scored)} scored"
+    if len(close) > 1:
+        why = f"{why} (within 2 %), and zero-shot field F1 {winner.zero_shot or 0:.3f}, the best of those"
+    return winner, why
+
+
+def _size(one: Candidate) -> tuple[float, str]:
+    return one.params_b, one.model
 
 
 def _standing(present: bool) -> str:
     return "scored lower than the chosen one" if present else "its weights are not on this machine: not scored"
 
 
-def _context(row: PublicModel, model: Artifact | None) -> int | None:
-    """The model's own figure where it is present; the catalogue's otherwise."""
-    if model is None or "config.json" not in model.files:
-        return row.context
-    stated = json.loads(model.file("config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
-    return int(stated) if stated else row.context
+def _config(model: Artifact) -> dict[str, Any] | None:
+    """The model's config.json; None where it has none."""
+    if "config.json" not in model.files:
+        return None
+    file = model.file("config.json")
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(str(file), "is no JSON object", got=error, hint="make the base artifact again") from error
+
+
+@cache
+def _fingerprint(folder: Path) -> TokenizerFingerprint:
+    from tokenizers import Tokenizer
+
+    return fingerprint_of(Tokenizer.from_file(str(tokenizer_file(folder))))
 
 
 def _tokens(corpus: Artifact, name: str) -> float:
@@ -171,4 +201,4 @@ def _rank(identity: str) -> bytes:
 
 
 if __name__ == "__main__":
-    stage_main(select, Selection)
+    stage_main(select, SelectSection)

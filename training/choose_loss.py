@@ -19,15 +19,17 @@ def choose_loss(
     teacher: Path,
     start: Path | None = None,
     *,
+    stated: Verdict = "identical",
     captured: bool = True,
     needed_bytes: int = 0,
     free_bytes: int | None = None,
 ) -> tuple[Loss, str]:
     """The loss for ``student`` of the teacher at ``teacher``; ``start`` is a smaller sibling's folder.
 
-    Folders that do not exist yet (a plan) count as sharing ids; the student's stage checks again. See ``by_rule``.
+    ``stated`` is the catalogue's verdict: it holds for folders that do not exist yet (a plan), and the student's stage
+    checks again. See ``by_rule``.
     """
-    verdict: Verdict = "identical"
+    verdict = stated
     if start is not None and start.is_dir() and teacher.is_dir():
         verdict = tokenizer_verdict(tokenizer_fingerprint(teacher), tokenizer_fingerprint(start))
     return by_rule(verdict, student.loss, captured=captured, needed_bytes=needed_bytes, free_bytes=free_bytes)

@@ -1,91 +1,32 @@
-"""Do teacher and student share token ids? Decided by the id-to-string map and by probe strings, never by sizes alone.
-
-=================  ====================================================================================
-identical          every id means the same string, and the probes become the same ids
-pad_tail_safe      the same, but one side has more ids after the other's last, which no text produces
-cross_tokenizer    both can write any text, in ids of their own: only text can be shared
-impossible         one side cannot write the probe strings at all
-=================  ====================================================================================
-"""
+"""Teacher's and student's tokenizers as they lie on disk. What the verdicts mean stands in ``contracts.tokenizers``."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from tokenizers import Tokenizer
 
-from contracts.errors import InputError, TokenizerMismatch
-
-Verdict = Literal["identical", "pad_tail_safe", "cross_tokenizer", "impossible"]
-PROBES = (
-    "Net revenue was $1,204.50 million in Q3 2025, up 7.3%.",
-    '{"cik": "0000320193", "filed": "2026-02-14", "amounts": [12, -3.5e6]}',
-    "  leading blanks,\ttabs\nand\n\nline ends  ",
-    "Ünïcödé, €, 株式会社, Ελλάδα, 𝔘, 👩‍💻",
-    "def f(x): return x**2  # comment",
+from contracts.errors import TokenizerMismatch
+from contracts.tokenizers import (
+    SHARED,
+    TokenizerFingerprint,
+    Verdict,
+    fingerprint_of,
+    tokenizer_file,
+    tokenizer_verdict,
 )
 
-
-@dataclass(frozen=True)
-class TokenizerFingerprint:
-    """What a tokenizer does. ``strings`` maps id to token; ``probe_ids`` are the ids of ``PROBES``."""
-
-    strings: dict[int, str]
-    probe_ids: tuple[tuple[int, ...], ...]
-    lossless: bool
-    """Every probe comes back from its ids."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the map and the probes."""
-        return hashlib.sha256(repr((sorted(self.strings.items()), self.probe_ids)).encode()).hexdigest()
+__all__ = ["TokenizerFingerprint", "Verdict", "require_shared_ids", "tokenizer_fingerprint", "tokenizer_verdict"]
 
 
 def tokenizer_fingerprint(folder: Path) -> TokenizerFingerprint:
     """The fingerprint of the tokenizer stored in ``folder``. Raises InputError where there is none that loads."""
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise InputError(str(folder), "has no tokenizer.json", hint="is this the folder of a published model?")
-    try:
-        described = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(str(file), "is no JSON", got=error, hint="fetch the model again") from error
-    if not isinstance(described, dict) or not described.get("model"):
-        raise InputError(str(file), "describes no tokenizer", hint="fetch the model again")
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    ids = [tokenizer.encode(probe, add_special_tokens=False).ids for probe in PROBES]
-    # A word-piece tokenizer puts a blank before the first word back wrongly; edges do not decide about text.
-    lossless = all(
-        tokenizer.decode(one, skip_special_tokens=False).strip() == probe.strip()
-        for one, probe in zip(ids, PROBES, strict=True)
-    )
-    strings = {number: token for token, number in tokenizer.get_vocab(with_added_tokens=True).items()}
-    return TokenizerFingerprint(strings, tuple(tuple(one) for one in ids), lossless)
-
-
-def tokenizer_verdict(teacher: TokenizerFingerprint, student: TokenizerFingerprint) -> Verdict:
-    """Which of the four outcomes holds."""
-    if not (teacher.lossless and student.lossless):
-        return "impossible"
-    if teacher.probe_ids == student.probe_ids:
-        if teacher.strings == student.strings:
-            return "identical"
-        fewer, more = sorted((teacher.strings, student.strings), key=len)
-        tail_only = min(more.keys() - fewer.keys(), default=0) > max(fewer, default=0)
-        if tail_only and all(more[number] == token for number, token in fewer.items()):
-            return "pad_tail_safe"
-    return "cross_tokenizer"
+    return fingerprint_of(Tokenizer.from_file(str(tokenizer_file(folder))))
 
 
 def require_shared_ids(verdict: Verdict, student: str) -> None:
     """Raise TokenizerMismatch where a loss on the teacher's probabilities would score ids of another vocabulary."""
-    if verdict in ("identical", "pad_tail_safe"):
+    if verdict in SHARED:
         return
     raise TokenizerMismatch(
         f"student {student}",

@@ -1,14 +1,11 @@
-"""Memory, cost and the reasons a candidate falls."""
+"""Memory and cost of a candidate."""
 
 from __future__ import annotations
 
 import pytest
 
 from recipes.catalogue import devices, models
-from recipes.schema import Selection
-from selection.fit import cost, device_for, fall, qlora_memory_gib
-
-WANTED = Selection(candidates=("Qwen3-8B",), licences=("Apache-2.0", "MIT"), memory_gib=80, min_context=2048)
+from selection.fit import cost, device_for, qlora_memory_gib
 
 
 @pytest.mark.parametrize(("model", "published_gib"), [("Qwen3-8B", 14.1), ("Qwen3-14B", 18.8), ("Qwen3-32B", 29.8)])
@@ -20,30 +17,6 @@ def test_memory_without_a_shape_is_near_that_with_one() -> None:
     row = models()["Qwen3-14B"]
     bare = row.model_copy(update={"layers": None, "hidden": None})
     assert qlora_memory_gib(bare, 4096) == pytest.approx(qlora_memory_gib(row, 4096), rel=0.1)
-
-
-def test_the_first_reason_counts() -> None:
-    llama = models()["Llama-3.1-70B"]
-    fallen = fall(llama, WANTED.model_copy(update={"memory_gib": 1, "max_usd": 0.01}), 100, train_usd=5)
-    assert fallen is not None and fallen.kind == "licence" and "llama-3.1-community" in fallen.reason
-
-
-@pytest.mark.parametrize(
-    ("changes", "context", "usd", "kind"),
-    [
-        ({}, 1024, 0.0, "context"),
-        ({"memory_gib": 8.0}, 32768, 0.0, "memory"),
-        ({"max_usd": 10.0}, 32768, 10.01, "cost"),
-    ],
-)
-def test_each_reason(changes: dict[str, float], context: int, usd: float, kind: str) -> None:
-    fallen = fall(models()["Qwen3-8B"], WANTED.model_copy(update=changes), context, usd)
-    assert fallen is not None and fallen.kind == kind
-
-
-def test_what_fits_and_what_is_unknown_stays() -> None:
-    assert fall(models()["Qwen3-8B"], WANTED, 32768, 1.0) is None
-    assert fall(models()["Qwen3-8B"], WANTED, None, 1.0) is None
 
 
 def test_the_device_is_the_smallest_that_holds_it() -> None:
