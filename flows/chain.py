@@ -57,8 +57,8 @@ def build(step: Step, recipe: Recipe, around: Surroundings, told: Callable[[str]
     """Documents to two served students. ``told`` hears decisions that are not an artifact's own."""
     named = present(recipe, around)  # refused before anything is spent where no candidate is left
     corpus = curate(step, recipe, around)
-    bases = {name: bases.get(name) or _base(step, recipe, name) for name in named}
-    starts = {name: _base(step, recipe, name) for name in _siblings(recipe)}
+    bases = {name: _base(step, recipe, name) for name in named}
+    starts = {name: bases.get(name) or _base(step, recipe, name) for name in _siblings(recipe)}
     weighed = {f"base:{name}": one for name, one in bases.items()} | {f"start:{n}": one for n, one in starts.items()}
     selected = step("select", "selection.select", select_section(recipe), {"corpus": corpus} | weighed, device=True)
     chosen = str(selected.metrics.get("chosen") or named[0])
