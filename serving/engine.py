@@ -13,7 +13,7 @@ from contracts.errors import ServeError
 
 ENTRY = Path(__file__).parent / "engine_entry.py"
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
-CPU_KV_CACHE_GIB = 1
+LEAST_CPU_CACHE_BYTES, MOST_CPU_CACHE_BYTES = 2**28, 2**30
 MAX_LOGPROBS = 20
 """A request may ask for this many alternatives a token; unlimited ones jam the whole server."""
 
@@ -30,19 +30,22 @@ class Engine:
     flags: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     device_count: int = 1
+    sizes_cache: bool = False
+    """Whether the key-value cache is given a size of ours; elsewhere the engine takes what the device has left."""
 
     def serve_command(self, model: Path, name: str, port: int, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
         """The command that serves ``model`` as ``name`` on the loopback ``port``."""
         where = ("--host", "127.0.0.1", "--port", str(port))
-        return [*self.program, "serve", str(model), *where, *self.serve_flags(name, max_model_len, extra)]
+        return [*self.program, "serve", str(model), *where, *self.serve_flags(model, name, max_model_len, extra)]
 
-    def serve_flags(self, name: str, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
+    def serve_flags(self, model: Path, name: str, max_model_len: int, extra: tuple[str, ...]) -> list[str]:
         """The flags that belong in a result: everything but where the model lies and where it is served."""
         return [
             *("--served-model-name", name),
             *("--dtype", self.dtype),
             *("--max-model-len", str(max_model_len)),
             *("--max-logprobs", str(MAX_LOGPROBS)),
+            *(("--kv-cache-memory-bytes", str(cpu_cache_bytes(model))) if self.sizes_cache else ()),
             *self.flags,
             *extra,
         ]
@@ -66,8 +69,37 @@ def vllm_engine(python: Path, extra_flags: tuple[str, ...] = ()) -> Engine:
     version = f"{about['version']} ({about['distribution']})"
     if gpus:
         return Engine(program, version, gpus[0], "auto", (), environment, devices_used(extra_flags))
-    environment["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
-    return Engine(program, version, "cpu", cpu_dtype(), ("--enforce-eager",), environment)
+    flags, more = cpu_start(processors(), extra_flags)
+    return Engine(program, version, "cpu", cpu_dtype(), flags, environment | more, sizes_cache=True)
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_start(processors: int, extra_flags: tuple[str, ...] = ()) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Flags and environment of a CPU engine; on one or two processors it starts in one process less, and forked.
+
+    vLLM gives the model's threads a process of their own, started anew so that it can bind them to cores, and leaves
+    one core to the scheduler: of two processors one thread is left, and nothing is to be bound. There the model runs
+    on that one thread in the scheduler's process, and that is forked: the engine is imported once, not three times.
+    The model computes on one thread either way; the flags in the result say which way it was.
+    """
+    eager = ("--enforce-eager",)
+    if processors > 2 or devices_used(extra_flags) > 1:
+        return eager, {}
+    one = {"OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_WORKER_MULTIPROC_METHOD": "fork"}
+    return (*eager, "--distributed-executor-backend", "uni"), one
+
+
+def cpu_cache_bytes(model: Path) -> int:
+    """The key-value cache on a CPU: as much as the weights, from 256 MiB (11,000 tokens of a 135M model) to 1 GiB.
+
+    Its pages are touched at start, which takes a virtual machine some 3 s a GiB.
+    """
+    weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    return min(max(weights, LEAST_CPU_CACHE_BYTES), MOST_CPU_CACHE_BYTES)
 
 
 def devices_used(flags: tuple[str, ...]) -> int:

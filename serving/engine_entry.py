@@ -59,6 +59,25 @@ def answer_for_vllm() -> None:
     importlib.metadata.version, importlib.metadata.metadata = version, metadata
 
 
+def keep_fork() -> None:
+    """Where ``VLLM_WORKER_MULTIPROC_METHOD=fork`` was asked for, it stays.
+
+    vLLM's CPU platform overwrites it with ``spawn``, so that each process can bind its threads. A fork is safe while
+    OpenMP has one thread (it then makes no pool that the child would wait for), which is what the asker sees to.
+    """
+    if os.environ.get("VLLM_WORKER_MULTIPROC_METHOD") != "fork":
+        return
+    from vllm.platforms.cpu import CpuPlatform
+
+    plain = CpuPlatform.check_and_update_config
+
+    def check_and_update_config(vllm_config: Any) -> None:
+        plain(vllm_config)
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
+
+    CpuPlatform.check_and_update_config = staticmethod(check_and_update_config)
+
+
 def end_with_parent() -> None:
     """End this process when the one that started it is gone, whatever it is doing."""
     parent = os.getppid()
@@ -123,6 +142,7 @@ def main() -> None:
         case _:
             from vllm.entrypoints.cli.main import main as vllm_main
 
+            keep_fork()
             vllm_main()
 
 

@@ -67,7 +67,8 @@ class Server:
     @property
     def flags(self) -> list[str]:
         """The engine's flags, for results."""
-        return self.engine.serve_flags(self.settings.name, self.settings.max_model_len, self.settings.extra_flags)
+        settings = self.settings
+        return self.engine.serve_flags(self.model, settings.name, settings.max_model_len, settings.extra_flags)
 
     @property
     def client(self) -> httpx.Client:
