@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from contracts.errors import PublishError
-from contracts.reports import BuildReport, Estimate
+from contracts.reports import BuildReport, Estimate, Knee, Spread, load_name
 from flows.report_tables import forgetting, label, retention, served, suites
 
 HERE = Path(__file__).parent
@@ -42,6 +42,7 @@ def render_page(build: BuildReport) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(seconds=seconds, usd=usd, score=score, share=share, count=count, plain=plain)
+    environment.filters.update(spread=spread, knee_load=knee_load)
     figures = _figures(build)
     return environment.get_template("report_page.html.jinja").render(
         build=build,
@@ -53,6 +54,8 @@ def render_page(build: BuildReport) -> str:
         retained=retention(build),
         forgotten=forgetting(build),
         served=served(build),
+        repeated=any(point.repeats > 1 for card in build.servings for point in card.points),
+        kneed=any(card.knees for card in build.servings),
         label=label,
     )
 
@@ -105,6 +108,7 @@ def markdown_summary(build: BuildReport) -> str:
     if build.comparisons:
         gates = [[f"{c.challenger} against {c.champion}", c.suite, c.verdict, c.reason] for c in build.comparisons]
         lines += _markdown_table(["gate", "suite", "verdict", "reason"], gates)
+    lines += _serving(build)
     if build.stages:
         stages = [
             [
@@ -123,6 +127,29 @@ def markdown_summary(build: BuildReport) -> str:
         f"wasted {seconds(build.wasted_device_seconds)}."
     )
     return "\n".join(lines) + "\n"
+
+
+def _serving(build: BuildReport) -> list[str]:
+    """A line a model as served, what its SLO knee is, and which repeats disagree."""
+    rows = served(build)
+    if not rows:
+        return []
+    drawn = [
+        [
+            row["card"].model,
+            f"{row['alone'].output_tokens_per_second:.1f} at {row['alone'].name}" if row["alone"] else "",
+            f"{row['speedup']:.2f} x" if row["speedup"] is not None else "",
+            f"{row['best'].output_tokens_per_second:.1f} at {row['best'].name}" if row["best"] else "",
+            knee_load(row["knee"]) if row["knee"] else "",
+        ]
+        for row in rows
+    ]
+    head = ["served", "output tokens/s", "against teacher", "most output tokens/s", "keeps the SLO up to"]
+    lines = _markdown_table(head, drawn)
+    lines += [f"- SLO knee of {_cell(c.model)}: {_cell(knee.sentence)}" for c in build.servings for knee in c.knees]
+    noisy = [card for card in build.servings if card.disagreements]
+    lines += [f"- repeats disagree, {_cell(card.model)}: {_cell('; '.join(card.disagreements))}" for card in noisy]
+    return [*lines, ""] if lines[-1] else lines
 
 
 def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -161,6 +188,18 @@ def score(value: Estimate) -> str:
 def share(value: float) -> str:
     """A share as per cent: ``94.5 %``."""
     return f"{value:.1%}".replace("%", " %")
+
+
+def spread(value: Spread) -> str:
+    """The least and the most of a cell's repeats: ``61.2 – 80.3``."""
+    return f"{value.least:.1f} – {value.most:.1f}"
+
+
+def knee_load(knee: Knee) -> str:
+    """The knee in short: ``4 requests/s``, ``4 requests/s or more``, ``no rate tried``."""
+    if knee.load is None:
+        return "no rate tried" if knee.kind == "rate" else "no concurrency tried"
+    return load_name(knee.kind, knee.load) + (" or more" if knee.next_load is None else "")
 
 
 def count(value: float) -> str:

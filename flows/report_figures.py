@@ -7,6 +7,7 @@ Names are escaped before they reach plotly, which reads a few HTML tags in label
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -18,6 +19,7 @@ INK = "#64748b"
 PALETTE = ("#2b72b8", "#cf7a26", "#2a9066", "#8d63bd", "#c2504a", "#0f8b9d", "#a3822a")
 ACCEPTED, WASTED, SAVED = "#2a9066", "#c2504a", "#9aa7b8"
 PERCENTILES = {"p50": "solid", "p99": "dot"}
+SERVING_COLUMNS = ("output_tokens_per_second", "ttft_ms", "tpot_ms")
 
 
 def escape(name: str) -> str:
@@ -180,7 +182,10 @@ def documents(card: CurationCard | None) -> go.Figure | None:
 
 
 def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
-    """Throughput, TTFT and TPOT against the load, a line a model; ``kind`` is ``concurrency`` or ``rate``."""
+    """Throughput, TTFT and TPOT against the load, a line a model; ``kind`` is ``concurrency`` or ``rate``.
+
+    Bars reach from the least to the most of a cell's repeats; a ring stands at the SLO's knee.
+    """
     curves = {card.model: sorted(_points(card, kind), key=lambda point: point.load) for card in cards}
     if not any(curves.values()):
         return None
@@ -188,7 +193,7 @@ def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.075)
     for place, (model, points) in enumerate(curves.items()):
         colour = PALETTE[place % len(PALETTE)]
-        for column, key in enumerate(("output_tokens_per_second", "ttft_ms", "tpot_ms"), start=1):
+        for column, key in enumerate(SERVING_COLUMNS, start=1):
             for percentile, dash in PERCENTILES.items() if column > 1 else [("", "solid")]:
                 if (values := _values(points, key, percentile)) is None:
                     continue
@@ -199,6 +204,7 @@ def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
                         showlegend=column == 1,
                         x=[point.load for point in points],
                         y=values,
+                        error_y=_repeats(points, key if column == 1 else f"{key}_{percentile}"),
                         mode="lines+markers",
                         line={"color": colour, "width": 2, "dash": dash},
                         marker={"size": 6},
@@ -206,11 +212,44 @@ def serving(cards: list[ServingCard], kind: str) -> go.Figure | None:
                     row=1,
                     col=column,
                 )
+    _mark_knees(figure, cards, kind)
     figure.update_yaxes(rangemode="tozero")
     loads = sorted({point.load for points in curves.values() for point in points})
     title = "concurrent streams" if kind == "concurrency" else "requests a second offered"
     figure.update_xaxes(title=title, type="log", tickvals=loads, ticktext=[f"{load:g}" for load in loads])
     return _dressed(figure, height=310)
+
+
+def _mark_knees(figure: go.Figure, cards: list[ServingCard], kind: str) -> None:
+    """A ring around each model's knee, in all three plots; once in the legend."""
+    knees = {card.model: knee.load for card in cards for knee in card.knees if knee.kind == kind}
+    at = [point for card in cards for point in _points(card, kind) if point.load == knees.get(card.model)]
+    for column, key in enumerate(SERVING_COLUMNS, start=1):
+        if at and (values := _values(at, key, "p50" if column > 1 else "")) is not None:
+            figure.add_trace(
+                go.Scatter(
+                    name="SLO knee",
+                    legendgroup="SLO knee",
+                    showlegend=column == 1,
+                    x=[point.load for point in at],
+                    y=values,
+                    mode="markers",
+                    marker={"size": 15, "symbol": "circle-open", "color": INK, "line": {"width": 2}},
+                    hoverinfo="skip",
+                ),
+                row=1,
+                col=column,
+            )
+
+
+def _repeats(points: list[LoadPoint], name: str) -> dict[str, Any] | None:
+    """Error bars from the least to the most of the repeats; None where nothing was repeated."""
+    spreads = [point.spreads.get(name) for point in points]
+    if not any(spreads):
+        return None
+    above = [spread.most - spread.median if spread else 0.0 for spread in spreads]
+    below = [spread.median - spread.least if spread else 0.0 for spread in spreads]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1, "width": 3}
 
 
 def _points(card: ServingCard, kind: str) -> list[LoadPoint]:

@@ -120,7 +120,8 @@ def forgetting(build: BuildReport) -> list[dict[str, Any]]:
 def served(build: BuildReport) -> list[dict[str, Any]]:
     """The models as served, in one line each: alone (the least concurrency) and at their highest throughput.
 
-    ``speedup`` is the output rate alone over the teacher's at the same concurrency.
+    ``speedup`` is the output rate alone over the teacher's at the same concurrency; ``knee`` is that of the request
+    rates where they were swept, else of the concurrencies.
     """
     alone = {card.model: point for card in build.servings if (point := _alone(card)) is not None}
     teacher = alone.get(build.teacher) or alone.get("teacher")
@@ -129,7 +130,8 @@ def served(build: BuildReport) -> list[dict[str, Any]]:
         own, speedup = alone.get(card.model), None
         if teacher and own and own.load == teacher.load and teacher.output_tokens_per_second > 0:
             speedup = own.output_tokens_per_second / teacher.output_tokens_per_second
-        rows.append({"card": card, "alone": own, "best": _fastest(card), "speedup": speedup})
+        knee = card.knees[0] if card.knees else None
+        rows.append({"card": card, "alone": own, "best": _fastest(card), "speedup": speedup, "knee": knee})
     return rows
 
 

@@ -75,7 +75,8 @@ def estimate(recipe: Recipe, stage: str, device_name: str) -> Estimate | None:
             return Estimate(_flops_seconds(flops, device), _full_memory(model, recipe, keep))
         case "serve":
             cells = len(recipe.serving.concurrency) + len(recipe.serving.request_rates)
-            tokens = cells * recipe.serving.requests_per_cell * recipe.serving.output_tokens
+            requests = cells * recipe.serving.repeats * recipe.serving.requests_per_cell
+            tokens = requests * recipe.serving.output_tokens
             run = _decode_seconds(tokens, params, device)
             seconds = (
                 run[0] + SERVE_START_SECONDS[0],

@@ -306,11 +306,17 @@ class Serving(Section):
     input_tokens: int = sized(512, ge=1)
     output_tokens: int = sized(128, ge=1)
     concurrency: tuple[Positive, ...] = sized((1, 8, 32, 128))
-    request_rates: tuple[float, ...] = sized((1.0, 4.0, 16.0))
+    request_rates: tuple[Annotated[float, Field(gt=0)], ...] = sized((1.0, 4.0, 16.0))
     """Requests a second."""
     requests_per_cell: int = sized(64, ge=1)
+    repeats: int = sized(3, ge=1)
+    """Of every cell, each on prompts of its own; the report shows medians and how far the repeats lie apart."""
+    max_repeat_spread: float = Field(0.2, gt=0)
+    """(Most - least) / median of a cell's repeats; above it the report says that the machine was noisy."""
     slo_ttft_ms: float = sized(2_000.0, gt=0)
     slo_tpot_ms: float = sized(100.0, gt=0)
+    goodput_share: float = Field(0.9, gt=0, le=1)
+    """Of requests, how many must keep both SLOs at a load that counts as held."""
     start_timeout_seconds: int = not_identity(600, ge=10)
     extra_flags: tuple[str, ...] = not_identity(())
 

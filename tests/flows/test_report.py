@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from contracts.errors import PublishError
-from contracts.reports import BuildReport, StageLine
-from flows.report import markdown_summary, render_page, write_page
+from contracts.reports import BuildReport, Knee, StageLine
+from flows import report_figures
+from flows.report import knee_load, markdown_summary, render_page, write_page
 from flows.report_tables import forgetting, retention, served, suites
 from tests.flows.build_sample import whole_build
 
@@ -140,6 +141,64 @@ def test_speed_is_compared_at_the_same_concurrency() -> None:
     rows = {row["card"].model: row for row in served(whole_build())}
     assert rows["dpo"]["speedup"] == 1.0
     assert rows["student-7B"]["speedup"] == pytest.approx(2.6)
+
+
+def test_the_slo_knee_stands_in_the_page_and_in_the_markdown() -> None:
+    page, markdown = data_part(render_page(whole_build())), markdown_summary(whole_build())
+    for told in (
+        "1 request/s: 97 % of 480 requests within the SLO, 90 % asked; at 2 requests/s 71 %",
+        "none of the concurrencies held it: at best 62 % of 48 requests within the SLO, 90 % asked",
+        "the highest load tried, so the knee is there or above; too few requests to be sure",
+        "8 streams: 41.0 to 60.2 output tokens a second over 3 repeats, 37 % of the median",
+    ):
+        assert told in page, told
+        assert told in markdown, told
+    assert "2 requests/s or more" in page
+    assert "| student-14B | 48.0 at 1 stream | 1.40 x |" in markdown
+
+
+def test_knee_in_short() -> None:
+    assert knee_load(Knee(kind="rate", asked=0.9)) == "no rate tried"
+    assert knee_load(Knee(kind="rate", asked=0.9, load=4, next_load=8)) == "4 requests/s"
+    assert knee_load(Knee(kind="concurrency", asked=0.9, load=1)) == "1 stream or more"
+
+
+def test_the_serving_chart_rings_the_knee_and_bars_the_repeats() -> None:
+    cards = whole_build().servings
+    figure = report_figures.serving(cards, "rate")
+    assert figure is not None
+    rings = [trace for trace in figure.data if trace.name == "SLO knee"]
+    # in each of the three plots at the loads of the three models' knees, once in the legend
+    assert [list(ring.x) for ring in rings] == [[1.0, 1.0, 2.0]] * 3
+    assert [ring.showlegend for ring in rings] == [True, False, False]
+    rates = [card.points[5].output_tokens_per_second for card in cards[:2]] + [
+        cards[2].points[6].output_tokens_per_second
+    ]
+    assert list(rings[0].y) == rates
+    line = next(trace for trace in figure.data if trace.name == "dpo")
+    assert line.error_y.array[0] == pytest.approx(0.08 * line.y[0])
+    assert line.error_y.arrayminus[0] == pytest.approx(0.06 * line.y[0])
+    # none of the concurrencies held it: nothing to ring
+    closed = report_figures.serving(cards, "concurrency")
+    assert closed is not None
+    assert "SLO knee" not in {trace.name for trace in closed.data}
+
+
+def test_cards_of_one_repeat_and_without_a_knee_are_shown_as_before() -> None:
+    build = whole_build()
+    old = [
+        card.model_copy(
+            update={
+                "knees": [],
+                "disagreements": [],
+                "points": [point.model_copy(update={"repeats": 1, "spreads": {}}) for point in card.points],
+            }
+        )
+        for card in build.servings
+    ]
+    page = data_part(render_page(build.model_copy(update={"servings": old})))
+    assert "SLO knee" not in page
+    assert "repeats" not in page
 
 
 def test_cpu_and_gpu_time_stay_apart() -> None:

@@ -29,6 +29,7 @@ SECTION = BenchmarkSection(
         concurrency=(1, 2),
         request_rates=(4.0,),
         requests_per_cell=3,
+        repeats=2,
     ),
     usd_per_device_hour=0.54,
 )
@@ -45,16 +46,41 @@ def test_the_stage_writes_a_card_and_every_cell(artifact: Artifact, engine: Make
     card = ServingCard.model_validate_json((tmp_path / "out" / "card.json").read_text())
     assert [(point.kind, point.load) for point in card.points] == [("concurrency", 1), ("concurrency", 2), ("rate", 4)]
     assert made.kind == "serving"
-    # scratch logs are not part of the artifact; the driver's own results are
-    cells = {f"cells/{name}.json" for name in ("concurrency-1", "concurrency-2", "rate-4")}
+    # scratch logs and the warm-up are not part of the artifact; the driver's own results are
+    cells = {f"cells/{name}-run{run}.json" for name in ("concurrency-1", "concurrency-2", "rate-4") for run in (1, 2)}
     assert set(made.files) == {"card.json"} | cells
-    assert (usage.tokens_in, usage.tokens_out) == (15, 72)
+    # six cells of 3 requests, 5 tokens read a cell, 8 written a request; the warm-up's are not among them
+    assert (usage.tokens_in, usage.tokens_out) == (30, 144)
     assert made.metrics["golden_conversations"] == 2
-    # 0.54 USD an hour at 1.5 tokens a second: 5,400 tokens for 0.54
-    assert card.usd_per_1m_output_tokens == pytest.approx(100.0)
-    raw = json.loads((tmp_path / "out" / "cells" / "rate-4.json").read_text())
+    # 0.54 USD an hour at 1.25 tokens a second: 4,500 tokens for 0.54
+    assert card.usd_per_1m_output_tokens == pytest.approx(120.0)
+    raw = json.loads((tmp_path / "out" / "cells" / "rate-4-run1.json").read_text())
     assert raw["seed"] and raw["engine_counters"]["generation_tokens"] == 0
     assert card.flags[card.flags.index("--max-logprobs") + 1] == "20"
+
+
+def test_the_card_shows_medians_of_the_repeats_and_that_they_disagree(
+    artifact: Artifact, engine: MakeEngine, tmp_path: Path
+) -> None:
+    made, _ = measure(SECTION, {"model": artifact}, tmp_path / "out", engine(""))
+    card = ServingCard.model_validate_json((tmp_path / "out" / "card.json").read_text())
+    for point in card.points:
+        spread = point.spreads["output_tokens_per_second"]
+        assert (spread.median, spread.least, spread.most, spread.repeats) == (1.25, 1.0, 1.5, 2)
+        assert (point.repeats, point.completed) == (2, 6)
+    assert card.disagreements[0] == "1 stream: 1.0 to 1.5 output tokens a second over 2 repeats, 40 % of the median"
+    assert made.metrics["cells_whose_repeats_disagree"] == 3
+    assert made.metrics["slo_knee_rate"] == 4
+    assert made.metrics["slo_knee_concurrency"] == 2
+    assert str(made.metrics["slo_knee_rate_says"]).startswith("4 requests/s: 100 % of 6 requests within the SLO")
+
+
+def test_repeats_that_agree_within_the_recipes_share_are_not_complained_of(
+    artifact: Artifact, engine: MakeEngine, tmp_path: Path
+) -> None:
+    wide = SECTION.model_copy(update={"serving": SECTION.serving.model_copy(update={"max_repeat_spread": 0.4})})
+    measure(wide, {"model": artifact}, tmp_path / "out", engine(""))
+    assert ServingCard.model_validate_json((tmp_path / "out" / "card.json").read_text()).disagreements == []
 
 
 def test_wrong_ids_stop_the_stage_before_any_load(artifact: Artifact, engine: MakeEngine, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from contracts.errors import FitError, InputError, ServeError
 from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection
-from serving.benchmark import benchmark, plan_cells, usd_per_1m_output_tokens
-from serving.engine import Engine, cpu_dtype, devices_used, vllm_engine
+from serving.benchmark import benchmark, plan_cells, usd_per_1m_output_tokens, warm_up_cell
+from serving.engine import Engine, cpu_cache_bytes, cpu_dtype, cpu_start, devices_used, vllm_engine
 from serving.engine_metrics import read_counters
 from serving.load import Cell, Slo, arguments, load_point
 from serving.server import Server, ServerSettings
@@ -45,6 +45,7 @@ def raw() -> dict[str, Any]:
         "output_throughput": 8.0,
         "total_token_throughput": 72.0,
         "request_goodput": 0.25,
+        "duration": 16.0,
     }
     for number, metric in enumerate(("ttft", "tpot", "itl", "e2el"), start=1):
         result |= {f"p{percentile}_{metric}_ms": number * 100.0 + percentile for percentile in (50, 90, 99)}
@@ -63,6 +64,8 @@ def test_a_result_becomes_a_point_with_each_latency_in_its_place(raw: dict[str, 
     )
     assert (point.output_tokens_per_second, point.total_tokens_per_second) == (8.0, 72.0)
     assert point.goodput_request_per_second == 0.25
+    assert point.within_slo is not None
+    assert (point.within_slo.value, point.within_slo.n) == (0.5, 8)
     assert point.preemptions == 3
     assert point.queue_ms_mean == 62.5
     assert point.prefix_cache_hit_share == 16 / 1024
@@ -101,11 +104,26 @@ def test_counters_are_differences_summed_over_replicas() -> None:
 
 
 def test_every_cell_has_prompts_of_its_own_and_enough_of_them() -> None:
-    serving = Serving(concurrency=(1, 16), request_rates=(0.5, 2.0), requests_per_cell=8)
+    serving = Serving(concurrency=(1, 16), request_rates=(0.5, 2.0), requests_per_cell=8, repeats=2)
     cells = plan_cells(serving)
-    assert [cell.name for cell in cells] == ["concurrency-1", "concurrency-16", "rate-0.5", "rate-2"]
-    assert [cell.requests for cell in cells] == [8, 16, 8, 8]
-    assert len({cell.seed for cell in cells}) == 4
+    names = ["concurrency-1", "concurrency-16", "rate-0.5", "rate-2"]
+    # whole sweeps after each other, not a cell's repeats in a row
+    assert [cell.name for cell in cells] == [f"{name}-run{run}" for run in (1, 2) for name in names]
+    assert [cell.requests for cell in cells] == [8, 16, 8, 8] * 2
+    # a seed a cell and repeat, and one for the warm-up: no prompt is known from before
+    assert len({cell.seed for cell in [*cells, warm_up_cell(serving)]}) == 9
+    assert plan_cells(serving) == cells, "the same prompts for every model"
+
+
+def test_a_recipe_without_any_load_is_refused() -> None:
+    with pytest.raises(InputError, match="has no load to measure"):
+        plan_cells(Serving(concurrency=(), request_rates=()))
+
+
+def test_the_warm_up_is_one_round_of_the_most_streams() -> None:
+    cell = warm_up_cell(Serving(concurrency=(1, 16, 4), requests_per_cell=64))
+    assert (cell.kind, cell.load, cell.requests, cell.run) == ("concurrency", 16, 16, 0)
+    assert warm_up_cell(Serving(concurrency=())).requests == 1
 
 
 def test_a_workload_beyond_the_context_is_refused_before_the_engine_starts() -> None:
@@ -148,6 +166,33 @@ def test_an_engine_is_booked_with_the_devices_its_flags_take() -> None:
     assert devices_used(()) == 1
     assert devices_used(("--tensor-parallel-size", "2", "--quantization=fp8")) == 2
     assert devices_used(("--tensor-parallel-size=4", "--data-parallel-size", "2")) == 8
+
+
+def test_on_two_processors_the_engine_starts_forked_and_on_one_thread() -> None:
+    flags, environment = cpu_start(2)
+    assert flags == ("--enforce-eager", "--distributed-executor-backend", "uni")
+    # a fork is safe only because OpenMP makes no pool of threads
+    assert (environment["OMP_NUM_THREADS"], environment["VLLM_WORKER_MULTIPROC_METHOD"]) == ("1", "fork")
+    assert cpu_start(3) == (("--enforce-eager",), {})
+    assert cpu_start(2, ("--tensor-parallel-size", "2")) == (("--enforce-eager",), {})
+
+
+def test_the_cpu_cache_goes_with_the_weights_within_bounds(tmp_path: Path) -> None:
+    assert cpu_cache_bytes(tmp_path) == 2**28
+    for number, size in enumerate((300_000_000, 400_000_000)):
+        with (tmp_path / f"model-{number}.safetensors").open("wb") as file:
+            file.truncate(size)
+    assert cpu_cache_bytes(tmp_path) == 700_000_000
+    with (tmp_path / "model-3.safetensors").open("wb") as file:
+        file.truncate(2**31)
+    assert cpu_cache_bytes(tmp_path) == 2**30
+
+
+def test_the_cache_is_sized_on_a_cpu_only_and_said_in_the_flags(tmp_path: Path) -> None:
+    flag = "--kv-cache-memory-bytes"
+    here = Engine(("python",), "0", "cpu", "float32", sizes_cache=True).serve_flags(tmp_path, "m", 256, ())
+    assert here[here.index(flag) + 1] == str(2**28)
+    assert flag not in Engine(("python",), "0", "H100", "auto").serve_flags(tmp_path, "m", 256, ())
 
 
 def test_a_missing_engine_is_said_in_one_line(tmp_path: Path) -> None:

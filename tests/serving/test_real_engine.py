@@ -19,7 +19,7 @@ from contracts.stage import StageResult, StageSpec
 from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection
 from serving.benchmark import benchmark
-from serving.engine import vllm_engine
+from serving.engine import processors, vllm_engine
 from serving.guardian import descendants
 from serving.server import Server, ServerSettings
 
@@ -65,7 +65,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def section() -> BenchmarkSection:
-    """Two short cells."""
+    """Two short cells, twice."""
     serving = Serving(
         max_model_len=256,
         input_tokens=32,
@@ -73,6 +73,7 @@ def section() -> BenchmarkSection:
         concurrency=(2,),
         request_rates=(4.0,),
         requests_per_cell=4,
+        repeats=2,
         slo_ttft_ms=10_000,
         slo_tpot_ms=400,
     )
@@ -99,15 +100,21 @@ def test_the_stage_serves_checks_measures_and_leaves_nothing_behind(
     assert card.golden_ids_equal
     assert [(point.kind, point.load) for point in card.points] == [("concurrency", 2), ("rate", 4)]
     for point in card.points:
-        assert (point.completed, point.failed, point.output_tokens) == (4, 0, 32)
+        assert (point.completed, point.failed, point.output_tokens, point.repeats) == (8, 0, 64, 2)
         assert point.prefix_cache_hit_share == 0
         assert 0 < point.ttft_ms["p50"] <= point.ttft_ms["p99"] <= point.e2e_ms["p99"]
-        raw = json.loads((tmp_path / "out" / "cells" / f"{point.kind}-{point.load:g}.json").read_text())
-        assert raw["engine_counters"]["generation_tokens"] == 32
-    assert result.usage.tokens_out == 64
-    assert result.usage.tokens_in == pytest.approx(256, rel=0.1)
+        assert point.within_slo is not None and point.within_slo.n == 8
+        for run in (1, 2):
+            raw = json.loads((tmp_path / "out" / "cells" / f"{point.kind}-{point.load:g}-run{run}.json").read_text())
+            assert raw["engine_counters"]["generation_tokens"] == 32
+    assert {knee.kind for knee in card.knees} == {"rate", "concurrency"}
+    # four cells; the warm-up's tokens are not among them
+    assert result.usage.tokens_out == 128
+    assert result.usage.tokens_in == pytest.approx(512, rel=0.1)
     assert card.usd_per_1m_output_tokens is not None
     assert "vllm" in card.engine_version
+    if "cpu" in card.device:
+        assert ("uni" in card.flags) is (processors() <= 2)
     left = subprocess.run(["pgrep", "-f", str(tiny)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 
@@ -123,8 +130,8 @@ def test_a_killed_stage_leaves_no_process_of_the_engine(tiny: Path, section: Ben
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
     stage = subprocess.Popen([sys.executable, "-m", "serving.benchmark", str(tmp_path / "spec.json")], cwd=CHECKOUT)
     started: set[int] = set()
-    # load generator, guardian, API server, engine core, worker: the engine has all its processes
-    while len(descendants(stage.pid)) < 5:
+    # load generator, guardian, API server, engine core and, on more than two processors, a worker: all are there
+    while len(descendants(stage.pid)) < (4 if processors() <= 2 else 5):
         assert stage.poll() is None
         time.sleep(0.2)
     started.update(descendants(stage.pid))
