@@ -1,5 +1,8 @@
 """How the choke point and a stage's process speak: a spec goes in, a result comes out, both as JSON files.
 
+A secret is in neither: it comes on stdin, since a pipe leaves no trace on the disk, in a command line or in the
+environment of what the stage starts itself.
+
 A stage is a function ``stage(section, inputs, out_dir) -> (Artifact, Usage)``. Its module ends with
 ``if __name__ == "__main__": stage_main(stage, Section)`` and so runs as ``python -m training.sft SPEC.json``.
 """
@@ -17,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from contracts.artifacts import Artifact, load
 from contracts.errors import InputError, StillroomError
@@ -40,6 +43,8 @@ class StageSpec(BaseModel):
     out_dir: Path
     """Where the stage writes. Kept between attempts: what a killed attempt left there may be resumed from."""
     parent_pid: int
+    secrets: bool = False
+    """Whether the section's secret fields follow on stdin, as one JSON line."""
 
 
 class StageResult(BaseModel):
@@ -73,7 +78,8 @@ def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
     try:
         inputs = {name: _load_input(name, folder) for name, folder in spec.inputs.items()}
         spec.out_dir.mkdir(parents=True, exist_ok=True)
-        artifact, usage = stage(section_type.model_validate(spec.section), inputs, spec.out_dir)
+        section = section_type.model_validate(spec.section | (_secrets() if spec.secrets else {}))
+        artifact, usage = stage(section, inputs, spec.out_dir)
     except StillroomError as error:
         detail = {
             "kind": type(error).__name__,
@@ -108,6 +114,11 @@ def _load_input(name: str, folder: Path) -> Artifact:
     if artifact is None:
         raise InputError(f"input {name}", "is not a published artifact", got=folder, hint="run the build again")
     return artifact
+
+
+def _secrets() -> dict[str, SecretStr]:
+    """Wrapped at once: a ``SecretStr`` shows itself in no error."""
+    return {name: SecretStr(value) for name, value in json.loads(sys.stdin.readline()).items()}
 
 
 def die_with(parent_pid: int) -> None:

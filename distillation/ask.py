@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from contracts.artifacts import Artifact, describe
 from contracts.documents import ChatExample, ModelAnswer, read_jsonl, write_jsonl
@@ -16,28 +16,34 @@ from contracts.endpoint import Endpoint
 from contracts.errors import InputError, ServeError
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
-from recipes.schema import Capture
+from recipes.stage_sections import AskSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 CONCURRENCY = 8
-MAX_NEW_TOKENS = 512
+FENCE = re.compile(r"```\w*\s*\n(.*?)\s*```", re.DOTALL)
 GIVE_UP_AFTER = 8
 """Failures one after another, each after all its retries: the server is gone, not the one request."""
 
 
-def ask_teacher(section: Capture, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
-    """Ask ``section.endpoint`` the first ``teacher_prompts`` training prompts of ``corpus``; makes ``answers``.
+def ask_teacher(section: AskSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
+    """Ask ``section.endpoint`` at most ``max_items`` training prompts of ``corpus``; makes ``answers``.
 
-    Raises InputError without an endpoint, ServeError when it is gone; what was answered is kept for the next attempt.
+    Raises InputError where there is nothing to ask, ServeError when the server is gone or answered nothing; what was
+    answered is kept for the next attempt.
     """
-    if not section.endpoint:
-        raise InputError("capture.endpoint", "must name the teacher's server", hint="e.g. http://teacher:8000/v1")
-    endpoint = Endpoint(base_url=section.endpoint.rstrip("/"), model=served_model(section.endpoint.rstrip("/")))
-    examples = list(read_jsonl(inputs["corpus"].file("train.jsonl"), ChatExample))[: section.teacher_prompts]
+    endpoint = Endpoint(base_url=section.endpoint.rstrip("/"), model=section.model, api_key=section.api_key)
+    if not endpoint.model:
+        endpoint = endpoint.model_copy(update={"model": served_model(endpoint)})
+    examples = sample(read_jsonl(inputs["corpus"].file("train.jsonl"), ChatExample), section.max_items, section.seed)
+    if not examples:
+        raise InputError("corpus", "has no training examples", hint="see the curation card for what was rejected")
     kept = out_dir / ".answers.jsonl"
-    failed = ask(examples, endpoint, kept, CONCURRENCY, MAX_NEW_TOKENS)
+    failed = ask(examples, endpoint, kept, CONCURRENCY, section.max_new_tokens)
     by_id = {answer.example_id: answer for answer in read_jsonl(kept, ModelAnswer)}
     answers = [by_id[example.id] for example in examples if example.id in by_id]
+    if not answers:
+        hint = "is capture.api_key_env the right key's, and does the server take prompts of that length?"
+        raise ServeError(endpoint.base_url, "answered no prompt", got=next(iter(failed.values())), hint=hint)
     write_jsonl(out_dir / "answers.jsonl", answers)
     metrics = {"model": endpoint.model, "asked": len(examples), "answered": len(answers), "failed": failed}
     usage = Usage(
@@ -46,6 +52,12 @@ def ask_teacher(section: Capture, inputs: dict[str, Artifact], out_dir: Path) ->
         device_count=0,
     )
     return describe(out_dir, "answers", metrics), usage
+
+
+def sample(examples: Iterable[ChatExample], most: int, seed: int) -> list[ChatExample]:
+    """At most ``most`` of the examples, by a hash of seed and id: a fair share of every task, whatever their order."""
+    ranked = sorted(examples, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).digest())
+    return ranked[:most]
 
 
 def ask(
@@ -84,15 +96,14 @@ def ask(
     return failed
 
 
-def served_model(base_url: str) -> str:
+def served_model(endpoint: Endpoint) -> str:
     """The name of the first model that a server lists. Raises ServeError where it lists none."""
+    listed = endpoint.get("/models")
     try:
-        listed = httpx.get(f"{base_url}/models", timeout=30.0)
-        return str(listed.json()["data"][0]["id"])
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        raise ServeError(
-            f"{base_url}/models", "lists no model", got=error, hint="is the server up, and is the URL up to /v1?"
-        ) from error
+        return str(listed["data"][0]["id"])
+    except (LookupError, TypeError) as error:
+        hint = "name the teacher in capture.endpoint_model"
+        raise ServeError(f"{endpoint.base_url}/models", "lists no model", got=str(listed)[:200], hint=hint) from error
 
 
 def _ask_one(example: ChatExample, endpoint: Endpoint, max_new_tokens: int) -> ModelAnswer:
@@ -101,7 +112,7 @@ def _ask_one(example: ChatExample, endpoint: Endpoint, max_new_tokens: int) -> M
         choice, usage = answer["choices"][0], answer.get("usage") or {}
         return ModelAnswer(
             example_id=example.id,
-            text=str(choice["message"]["content"]),
+            text=unfenced(str(choice["message"]["content"] or "")),
             finish="stop" if choice.get("finish_reason") == "stop" else "length",
             prompt_tokens=int(usage.get("prompt_tokens", 0)),
             completion_tokens=int(usage.get("completion_tokens", 0)),
@@ -109,6 +120,12 @@ def _ask_one(example: ChatExample, endpoint: Endpoint, max_new_tokens: int) -> M
     except (LookupError, TypeError, ValueError) as error:
         shown = json.dumps(answer)[:200]
         raise ServeError(endpoint.base_url, "gave an answer of another shape", got=shown) from error
+
+
+def unfenced(text: str) -> str:
+    """An answer without the code fence that chat models put around JSON: students must not learn to write it."""
+    fenced = FENCE.fullmatch(text.strip())
+    return fenced.group(1) if fenced else text
 
 
 def _bounded(
@@ -144,4 +161,4 @@ def _whole_lines(path: Path) -> set[str]:
 
 
 if __name__ == "__main__":
-    stage_main(ask_teacher, Capture)
+    stage_main(ask_teacher, AskSection)

@@ -65,6 +65,11 @@ class Build:
         """Where the build's own records and report lie."""
         return self.settings.home / "builds" / self.id
 
+    @property
+    def child_environment(self) -> dict[str, str]:
+        """What every stage's process is given. The teacher's key is not in it: one stage needs it, and is told."""
+        return environment(self.settings.allow_downloads, without=self.recipe.capture.api_key_env)
+
     def forced(self, stage: str) -> bool:
         """``--from STAGE`` makes that stage, and all after it, anew."""
         self._forcing = self._forcing or bool(self.from_stage and _names(self.from_stage, stage))
@@ -114,7 +119,7 @@ class Build:
         """The interpreter made ready for a stage that needs torch; the next one gets ready while this one works."""
         if not device or module.split(".")[0] not in TORCH_ROOMS:
             return None
-        ready, self._ready = self._ready, warm.prepare(environment(self.settings.allow_downloads))
+        ready, self._ready = self._ready, warm.prepare(self.child_environment)
         return ready
 
     def dismiss(self) -> None:

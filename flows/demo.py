@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from flows import platform
 from flows.assemble import load_report
 from flows.books import show
 from flows.report import markdown_summary
-from flows.settings import CHECKOUT, Settings
+from flows.settings import CHECKOUT, Settings, inherited
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
@@ -52,7 +51,7 @@ def _launch(settings: Settings, vertical: str, scale: str, corpus: Path | None) 
         capture_output=True,
         text=True,
         cwd=CHECKOUT,
-        env=os.environ | platform.environment(settings),
+        env=inherited() | platform.environment(settings),
         check=False,
     )
     found = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", said.stdout)

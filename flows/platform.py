@@ -19,7 +19,7 @@ import httpx
 import yaml
 
 from contracts.errors import BusyError, StageError
-from flows.settings import CHECKOUT, Settings
+from flows.settings import CHECKOUT, Settings, inherited
 from ledger.processes import alive, start_ticks
 
 POOL = "stillroom"
@@ -163,7 +163,7 @@ def _launch(settings: Settings, name: str, arguments: list[str]) -> None:
         child = subprocess.Popen(
             [sys.executable, "-m", "prefect", *arguments],
             cwd=CHECKOUT,
-            env=os.environ | environment(settings),
+            env=inherited() | environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

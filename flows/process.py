@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections import deque
@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import BaseModel, SecretStr
+
 from contracts.artifacts import Artifact
 from contracts.errors import KINDS, StageError, StillroomError
 from contracts.stage import StageResult, StageSpec, result_path
 from contracts.usage import Usage
-from flows.settings import CHECKOUT
+from flows.settings import CHECKOUT, inherited
 from flows.warm import hand_over
 
 TAIL_LINES = 15
@@ -30,7 +32,9 @@ class StageProcess:
     module: str
     spec: StageSpec
     work: Path
-    allow_downloads: bool = False
+    environment: dict[str, str] = field(repr=False)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Fields of the section that are in no spec; see ``secrets_of``."""
     on_progress: Callable[[dict[str, Any]], None] = lambda _: None
     on_line: Listen = lambda _: None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
@@ -46,13 +50,14 @@ class StageProcess:
             child = subprocess.Popen(
                 [sys.executable, "-m", self.module, str(spec_path)],
                 cwd=CHECKOUT,
-                env=environment(self.allow_downloads),
+                env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 text=True,
                 errors="replace",
             )
+        self._tell_secrets(child)
         (self.work / "pid").write_text(f"{child.pid}\n", encoding="ascii")
         return child
 
@@ -67,6 +72,15 @@ class StageProcess:
                 child.kill()
                 child.wait()
         return self._result(code)
+
+    def _tell_secrets(self, child: subprocess.Popen[str]) -> None:
+        """Close the child's stdin, after a line with the secrets where there are any."""
+        if child.stdin is None:
+            return
+        with contextlib.suppress(BrokenPipeError):  # a child that is dead already says so by its exit code
+            if self.secrets:
+                child.stdin.write(json.dumps(self.secrets) + "\n")
+            child.stdin.close()
 
     def _pump(self, stream: IO[str] | None, log: IO[str]) -> None:
         for line in stream or ():
@@ -94,11 +108,16 @@ class StageProcess:
         return result.artifact.model_copy(update={"path": self.spec.out_dir}), result.usage
 
 
-def environment(allow_downloads: bool) -> dict[str, str]:
-    """What a stage's process inherits: ours, quiet, and off the hubs unless downloads are allowed."""
+def secrets_of(section: BaseModel) -> dict[str, str]:
+    """The section's fields that are written down nowhere: not in a spec, a fingerprint, an artifact or a log."""
+    return {name: value.get_secret_value() for name, value in section if isinstance(value, SecretStr)}
+
+
+def environment(allow_downloads: bool, without: str = "") -> dict[str, str]:
+    """What a stage's process inherits: ours less one variable, quiet, and off the hubs unless downloads are allowed."""
     offline = {} if allow_downloads else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
-    return os.environ | quiet | offline | {"PYTHONPATH": str(CHECKOUT)}
+    return inherited(without) | quiet | offline | {"PYTHONPATH": str(CHECKOUT)}
 
 
 def _raised(detail: dict[str, str | None]) -> StillroomError:

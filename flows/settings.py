@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.errors import InputError
+
 CHECKOUT = Path(__file__).resolve().parent.parent
+NO_KEY = SecretStr("")
 
 
 class Settings(BaseSettings):
@@ -61,3 +65,20 @@ class Settings(BaseSettings):
         query = [tool, "--query-gpu=name", "--format=csv,noheader"]
         seen = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
         return [line.strip() for line in seen.stdout.splitlines() if line.strip()] if seen.returncode == 0 else []
+
+
+def secret(name: str) -> SecretStr:
+    """The key in an environment variable that a recipe names. Raises InputError where there is none to send."""
+    value = os.environ.get(name, "").strip()
+    if not value:
+        hint = "export it where the flow runs (for a deployment: before stillroom up), or name another in the recipe"
+        raise InputError(f"environment variable {name}", "is not set", hint=hint)
+    if not value.isascii() or not value.isprintable() or " " in value:
+        hint = "it must be one word of printable ASCII: an HTTP header carries nothing else"
+        raise InputError(f"environment variable {name}", "holds no key", got=f"{len(value)} characters", hint=hint)
+    return SecretStr(value)
+
+
+def inherited(without: str = "") -> dict[str, str]:
+    """Our own environment, for a process that we start, less one variable that is not meant for it."""
+    return {name: value for name, value in os.environ.items() if name != without}

@@ -27,7 +27,7 @@ from contracts.usage import Usage
 from flows.build import Build
 from flows.chain import Step
 from flows.code_version import code_version
-from flows.process import StageProcess
+from flows.process import StageProcess, secrets_of
 from ledger import Heartbeat
 from ledger.processes import start_ticks
 from recipes.fingerprint import components, fingerprint
@@ -106,21 +106,23 @@ def carried_out(build: Build, asked: Asked) -> Artifact:
 
 
 def _made(build: Build, asked: Asked) -> Artifact:
-    name = asked.name
+    name, secrets = asked.name, secrets_of(asked.section)
     work = build.store.work(name, asked.identity)
     with _alone(work):
         spec = StageSpec(
             stage=name,
-            section=asked.section.model_dump(mode="json"),
+            section=asked.section.model_dump(mode="json", exclude=set(secrets)),
             out_dir=work / "out",
             parent_pid=os.getpid(),
             inputs={key: one.path for key, one in asked.inputs.items()},
+            secrets=bool(secrets),
         )
         process = StageProcess(
             asked.module,
             spec,
             work,
-            build.settings.allow_downloads,
+            build.child_environment,
+            secrets,
             lambda told: build.progress(name, told),
             lambda line: build.log(name, line),
         )

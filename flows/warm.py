@@ -34,12 +34,12 @@ def prepare(environment: dict[str, str]) -> subprocess.Popen[str]:
 
 
 def hand_over(ready: subprocess.Popen[str], module: str, spec_path: str) -> bool:
-    """Tell a prepared interpreter which stage to run; False where it is gone."""
+    """Tell a prepared interpreter which stage to run; False where it is gone. The rest of its stdin is the stage's."""
     if ready.poll() is not None or ready.stdin is None:
         return False
     try:
         ready.stdin.write(json.dumps([module, spec_path]) + "\n")
-        ready.stdin.close()
+        ready.stdin.flush()
     except OSError:
         return False
     return True

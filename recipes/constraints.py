@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from contracts.tokenizers import SHARED
 from recipes.catalogue import models, served_architectures, stated_verdict
@@ -16,7 +18,14 @@ Conflict = tuple[str, str, object, str]
 
 def conflicts(recipe: Recipe) -> list[Conflict]:
     """Every pair of settings that cannot hold together."""
-    return [*_models(recipe), *_siblings(recipe), *_shared_ids(recipe), *_training(recipe), *_serving(recipe)]
+    return [
+        *_models(recipe),
+        *_siblings(recipe),
+        *_shared_ids(recipe),
+        *_training(recipe),
+        *_teacher(recipe),
+        *_serving(recipe),
+    ]
 
 
 def _models(recipe: Recipe) -> Iterator[Conflict]:
@@ -88,6 +97,39 @@ def _training(recipe: Recipe) -> Iterator[Conflict]:
     if recipe.cpt.enabled and not _has(recipe, "pretraining"):
         hint = "add a source with use: pretraining, or set cpt.enabled: false"
         yield "cpt.enabled", "there is no source to pretrain on", True, hint
+
+
+def _teacher(recipe: Recipe) -> Iterator[Conflict]:
+    """A teacher behind an API: a key by name only, an address without secrets, and students that learn from text."""
+    capture = recipe.capture
+    if capture.api_key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", capture.api_key_env):
+        seen = f"{len(capture.api_key_env)} characters"  # not shown: it may be the key itself
+        hint = "give the variable's name, e.g. TEACHER_API_KEY, and export the key under it"
+        yield "capture.api_key_env", "must be the name of an environment variable", seen, hint
+    if not capture.endpoint:
+        if capture.api_key_env or capture.endpoint_model:
+            hint = "name the server in capture.endpoint, or leave api_key_env and endpoint_model out"
+            yield "capture.endpoint", "must be given where its key or its model is", "nothing", hint
+        return
+    if not _plain_address(capture.endpoint):
+        seen = "one with a password or a query" if re.search("[@?]", capture.endpoint) else capture.endpoint
+        hint = "e.g. https://teacher.example/v1; a key goes into the variable that capture.api_key_env names"
+        yield "capture.endpoint", "must be the plain address of a server, up to and with /v1", seen, hint
+    if not capture.teacher_prompts:
+        yield "capture.teacher_prompts", "must be > 0 with an endpoint", 0, "or leave capture.endpoint out"
+    for name in [name for name, student in recipe.students.items() if student.loss == "top_k"]:
+        hint = "set loss: auto or sequence, or leave capture.endpoint out to learn from the built teacher"
+        fact = "needs the teacher's probabilities, and an API (capture.endpoint) gives text only"
+        yield f"students.{name}.loss", fact, "top_k", hint
+
+
+def _plain_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
+    return usable and not re.search(r"[@?#\s]", url)
 
 
 def _serving(recipe: Recipe) -> Iterator[Conflict]:

@@ -258,7 +258,11 @@ class Capture(Section):
     teacher_prompts: int = sized(256, ge=0)
     """Training prompts answered by the teacher; gold answers carry the rest."""
     endpoint: str = not_identity("")
-    """A teacher behind an API instead of the built one: base URL up to ``/v1``."""
+    """A teacher behind an OpenAI-protocol API instead of the built one: base URL up to ``/v1``. It gives text only."""
+    endpoint_model: str = not_identity("")
+    """Its name there; empty: the first that the server lists."""
+    api_key_env: str = not_identity("")
+    """The environment variable that holds its key; the key itself stands in no recipe."""
 
 
 class Student(Section):

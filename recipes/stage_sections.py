@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from recipes.schema import (
     Answering,
@@ -75,6 +75,20 @@ class AnswerSection(Section):
     split: Literal["train", "eval"]
     max_items: int = 1_000_000
     max_items_per_task: int = 1_000_000
+
+
+class AskSection(Section):
+    """Ask a teacher behind an OpenAI-protocol API the training prompts."""
+
+    endpoint: str
+    """Base URL up to ``/v1``. It is identity: another server may be another teacher."""
+    model: str
+    """The teacher's name there; empty: the first that the server lists."""
+    max_items: int
+    max_new_tokens: int
+    seed: int = 7
+    api_key: SecretStr = not_identity(SecretStr(""))
+    """Reaches the stage's process by a pipe and is written down nowhere."""
 
 
 class EvaluateSection(Section):

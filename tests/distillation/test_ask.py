@@ -2,82 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 import contracts.endpoint
-from contracts.artifacts import describe
+from contracts.artifacts import Artifact, describe
 from contracts.documents import ModelAnswer, read_jsonl, write_jsonl
 from contracts.endpoint import Endpoint
 from contracts.errors import InputError, ServeError
-from distillation.ask import ask, ask_teacher
-from recipes.schema import Capture
+from distillation.ask import ask, ask_teacher, sample, unfenced
+from recipes.stage_sections import AskSection
+from tests.distillation.teacher_server import Server, serving
 from tests.tiny_model import tiny_examples
-
-
-class Server(ThreadingHTTPServer):
-    """Answers with the prompt in upper case; ``broken`` prompts get 400, every third request is 503 when ``busy``."""
-
-    busy = False
-    broken = ""
-    lock = threading.Lock()
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: Counter[str] = Counter()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self):
-        self.reply(200, {"data": [{"id": "big-teacher"}]})
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompt = body["messages"][-1]["content"]
-        with self.server.lock:
-            self.server.seen[prompt] += 1
-            fails = self.server.busy and sum(self.server.seen.values()) % 3 == 0
-        if fails:
-            self.reply(503, {"error": "busy"})
-        elif self.server.broken and self.server.broken in prompt:
-            self.reply(400, {"error": "too long"})
-        else:
-            choice = {"message": {"content": prompt.upper()}, "finish_reason": "stop"}
-            self.reply(200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
-
-    def reply(self, status: int, body: dict):
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     # The back-off is real time; a test that waits seconds proves nothing more.
     monkeypatch.setattr(contracts.endpoint.time, "sleep", lambda _: None)
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serving() as running:
+        yield running
 
 
 def test_busy_answers_are_asked_again_and_all_arrive_once(server: Server, tmp_path: Path):
@@ -118,15 +65,74 @@ def test_a_server_that_is_gone_ends_the_asking(server: Server, tmp_path: Path):
     assert sum(server.seen.values()) < 50
 
 
-def test_the_stage_asks_the_model_that_the_server_lists(server: Server, tmp_path: Path):
+def corpus_and_out(tmp_path: Path, count: int) -> tuple[dict[str, Artifact], Path]:
     for name in ("corpus", "out"):
         (tmp_path / name).mkdir()
-    write_jsonl(tmp_path / "corpus" / "train.jsonl", tiny_examples(6))
-    inputs = {"corpus": describe(tmp_path / "corpus", "corpus")}
-    section = Capture(endpoint=server.url, teacher_prompts=4)
-    artifact, usage = ask_teacher(section, inputs, tmp_path / "out")
+    write_jsonl(tmp_path / "corpus" / "train.jsonl", tiny_examples(count))
+    return {"corpus": describe(tmp_path / "corpus", "corpus")}, tmp_path / "out"
+
+
+def asking(server: Server, **changes: object) -> AskSection:
+    return AskSection(**{"endpoint": server.url, "model": "", "max_items": 4, "max_new_tokens": 64} | changes)
+
+
+def test_the_stage_asks_the_model_that_the_server_lists(server: Server, tmp_path: Path):
+    inputs, out = corpus_and_out(tmp_path, 6)
+    artifact, usage = ask_teacher(asking(server), inputs, out)
     assert artifact.metrics == {"model": "big-teacher", "asked": 4, "answered": 4, "failed": {}}
     assert (usage.tokens_in, usage.tokens_out) == (28, 12)
     assert list(artifact.files) == ["answers.jsonl"]
-    with pytest.raises(InputError, match="endpoint"):
-        ask_teacher(Capture(), inputs, tmp_path / "out")
+
+
+def test_a_named_model_is_asked_for_by_its_name(server: Server, tmp_path: Path):
+    inputs, out = corpus_and_out(tmp_path, 2)
+    artifact, _ = ask_teacher(asking(server, model="small-teacher"), inputs, out)
+    assert artifact.metrics["model"] == "small-teacher"
+    assert server.models == {"small-teacher"}
+
+
+def test_an_empty_corpus_is_refused(server: Server, tmp_path: Path):
+    inputs, out = corpus_and_out(tmp_path, 0)
+    with pytest.raises(InputError, match="no training examples"):
+        ask_teacher(asking(server), inputs, out)
+
+
+def test_the_key_goes_with_every_request_and_a_refused_one_is_not_repeated(server: Server, tmp_path: Path):
+    inputs, out = corpus_and_out(tmp_path, 3)
+    server.key = "right-key-4711"
+    artifact, _ = ask_teacher(asking(server, api_key=SecretStr("right-key-4711")), inputs, out)
+    assert artifact.metrics["answered"] == 3
+    for model in ("", "big-teacher"):  # refused at the list of models, and at the prompts
+        with pytest.raises(ServeError, match=r"HTTP 401.*Bearer \*\*\*") as caught:
+            ask_teacher(asking(server, model=model, api_key=SecretStr("wrong-key-0815")), inputs, tmp_path / "corpus")
+        assert "wrong-key" not in str(caught.value)
+        assert "key" in caught.value.hint
+
+
+@pytest.mark.parametrize("says", ["<html>busy</html>", "[1, 2]", '{"data": []}'])
+def test_a_server_that_speaks_no_such_protocol_is_named(server: Server, tmp_path: Path, says: str):
+    server.says = says
+    inputs, out = corpus_and_out(tmp_path, 2)
+    with pytest.raises(ServeError, match="hint"):
+        ask_teacher(asking(server), inputs, out)
+
+
+def test_who_is_asked_depends_on_the_ids_alone():
+    examples = tiny_examples(30)
+    chosen = sample(examples, 8, 7)
+    assert sample(list(reversed(examples)), 8, 7) == chosen
+    assert chosen != examples[:8]
+    assert sample(examples, 8, 8) != chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "learnt"),
+    [
+        ('```json\n{"a": 1}\n```', '{"a": 1}'),
+        ('```\n{\n "a": 1\n}\n```\n', '{\n "a": 1\n}'),
+        ('{"a": "```"}', '{"a": "```"}'),
+        ('Here:\n```json\n{"a": 1}\n```', 'Here:\n```json\n{"a": 1}\n```'),
+    ],
+)
+def test_a_code_fence_is_not_taught(text: str, learnt: str):
+    assert unfenced(text) == learnt
