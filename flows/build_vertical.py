@@ -16,7 +16,7 @@ from flows.lifeline import die_with_worker
 from flows.publish import StageProgress, publish_report
 from flows.settings import Settings
 from flows.step import steps
-from flows.surroundings import surroundings
+from flows.surroundings import surroundings, teacher_key
 from recipes.load import load
 
 
@@ -62,7 +62,7 @@ def build_vertical(
 
 def _built(running: Build) -> str:
     try:
-        build(steps(running), running.recipe, surroundings(running), running.note)
+        build(steps(running), running.recipe, surroundings(running, teacher_key(running)), running.note)
     except Enough as enough:
         running.note(f"--only {running.only}: done, stopped before {enough}")
     except StillroomError as error:

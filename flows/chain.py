@@ -8,13 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from contracts.artifacts import Artifact
 from data_curation.write import writer_digest
 from distillation.initialise import layer_plan
+from flows.settings import NO_KEY
 from recipes.catalogue import models, stated_verdict
 from recipes.schema import Answering, Recipe, Section
 from recipes.stage_sections import (
     AnswerSection,
+    AskSection,
     BaseSection,
     BenchmarkSection,
     CompareSection,
@@ -43,6 +47,8 @@ class Surroundings:
     engine_python: Path
     usd_per_device_hour: float | None
     allow_downloads: bool
+    api_key: SecretStr = NO_KEY
+    """Of the teacher behind ``capture.endpoint``; a plan needs none."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ def build(step: Step, recipe: Recipe, around: Surroundings, told: Callable[[str]
         if gate("sft", scored["sft"], "dpo", scored["dpo"]) == "GO":
             teacher, scored["teacher"] = aligned, scored["dpo"]
     scored.setdefault("teacher", scored["sft"])
-    served = {"teacher": teacher} | _students(step, recipe, teacher, corpus, Siblings(chosen, starts), told)
+    taught = _taught(step, recipe, around, teacher, corpus)
+    served = {"teacher": teacher} | _students(step, recipe, teacher, taught, Siblings(chosen, starts), told)
     for name in recipe.students:
         gate("teacher", scored["teacher"], name, evaluate(name, served[name]), forget=False)
     for name, model in served.items():
@@ -186,33 +193,55 @@ def _aligned(step: Step, recipe: Recipe, tuned: Artifact, corpus: Artifact) -> A
     return _merged(step, recipe, "merge:dpo", tuned, adapter, corpus)
 
 
+def _taught(
+    step: Step, recipe: Recipe, around: Surroundings, teacher: Artifact, corpus: Artifact
+) -> dict[str, Artifact]:
+    """What every student learns from: one ``capture`` of the teacher, or its ``distilled`` text where it is an API."""
+    answers: dict[str, Artifact] = {}
+    if recipe.capture.endpoint:
+        answers = {"answers": step("teacher", "distillation.ask", ask_section(recipe, around), {"corpus": corpus})}
+    elif recipe.capture.teacher_prompts:
+        greedy = Answering(max_new_tokens=recipe.evaluation.answering.max_new_tokens)
+        asking = AnswerSection(answering=greedy, split="train", max_items=recipe.capture.teacher_prompts)
+        asked = {"model": teacher, "corpus": corpus}
+        answers = {"answers": step("teacher", "evaluation.answer", asking, asked, device=True)}
+    distilled = step("distil", "distillation.select", recipe.capture, {"corpus": corpus} | answers)
+    if recipe.capture.endpoint:
+        return {"distilled": distilled}
+    captured = {"model": teacher, "distilled": distilled}
+    return {"capture": step("capture", "distillation.capture", recipe.capture, captured, device=True)}
+
+
+def ask_section(recipe: Recipe, around: Surroundings) -> AskSection:
+    """The questions for a teacher behind an API, as many and as long as the built one would be asked."""
+    return AskSection(
+        endpoint=recipe.capture.endpoint,
+        model=recipe.capture.endpoint_model,
+        max_items=recipe.capture.teacher_prompts,
+        max_new_tokens=recipe.evaluation.answering.max_new_tokens,
+        api_key=around.api_key,
+    )
+
+
 def _students(
     step: Step,
     recipe: Recipe,
     teacher: Artifact,
-    corpus: Artifact,
+    taught: Mapping[str, Artifact],
     siblings: Siblings,
     told: Callable[[str], None],
 ) -> dict[str, Artifact]:
-    """One capture of the teacher serves every student."""
-    inputs = {"corpus": corpus}
-    if recipe.capture.teacher_prompts:
-        greedy = Answering(max_new_tokens=recipe.evaluation.answering.max_new_tokens)
-        asking = AnswerSection(answering=greedy, split="train", max_items=recipe.capture.teacher_prompts)
-        asked = {"model": teacher, "corpus": corpus}
-        inputs = inputs | {"answers": step("teacher", "evaluation.answer", asking, asked, device=True)}
-    distilled = step("distil", "distillation.select", recipe.capture, inputs)
-    captured = {"model": teacher, "distilled": distilled}
-    capture = step("capture", "distillation.capture", recipe.capture, captured, device=True)
+    """Every student of the teacher, from what was taught once; ``told`` hears the losses chosen."""
+    captured = "capture" in taught
     students: dict[str, Artifact] = {}
     for name, student in recipe.students.items():
-        inputs = {"teacher": teacher, "capture": capture}
+        inputs = {"teacher": teacher, **taught}
         if student.model:
             inputs = inputs | {"start": siblings.starts[student.model]}
             stated = stated_verdict(models()[siblings.base], models()[student.model])
-            loss, reason = choose_loss(student, teacher.path, inputs["start"].path, stated=stated)
+            loss, reason = choose_loss(student, teacher.path, inputs["start"].path, stated=stated, captured=captured)
         else:
-            loss, reason = choose_loss(student, teacher.path)
+            loss, reason = choose_loss(student, teacher.path, captured=captured)
         told(f"{name}: loss {loss} ({reason})")
         layers = int(teacher.metrics.get("layers") or 0)
         keep = layer_plan(layers, student.keep_first, student.keep_last) if layers and not student.model else ()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from flows.build import Build, device_price
 from flows.chain import Surroundings
+from flows.settings import NO_KEY, secret
 
 
-def surroundings(running: Build) -> Surroundings:
+def surroundings(running: Build, api_key: SecretStr = NO_KEY) -> Surroundings:
     """The documents, the engine and the device's price of a build that is under way."""
     price, _ = device_price(running.settings)
     return Surroundings(
@@ -14,4 +17,14 @@ def surroundings(running: Build) -> Surroundings:
         engine_python=running.settings.vllm_python,
         usd_per_device_hour=price,
         allow_downloads=running.settings.allow_downloads,
+        api_key=api_key,
     )
+
+
+def teacher_key(running: Build) -> SecretStr:
+    """The key of the teacher's API; empty where none is named, or ``--only`` does not ask it.
+
+    Read before the first stage: that it is missing must not come out after hours of training. Raises InputError.
+    """
+    name = running.recipe.capture.api_key_env
+    return secret(name) if name and (not running.only or running.wanted("teacher")) else NO_KEY

@@ -16,8 +16,9 @@ residual     ``schema.Residual``                ``model``, ``base``,            
                                                 ``instruct``
 dpo          ``schema.Dpo``                     ``model``, ``corpus``,          ``adapter``
                                                 ``answers`` (or none)
-student      ``stage_sections.StudentSection``  ``teacher``, ``capture``,       ``model``
-                                                ``start`` (a sibling)
+student      ``stage_sections.StudentSection``  ``teacher``, ``capture`` (or    ``model``
+                                                ``distilled``), ``start``
+                                                (a sibling)
 ===========  =================================  ==============================  ============
 
 ``sft`` with ``method: full`` makes a ``model``. Shared by all of them: ``device`` (precision, memory, usage),

@@ -1,4 +1,4 @@
-"""Captured examples as a training set: read from parquet, padded into batches."""
+"""What a student learns from as a training set: captured shards, or text in its own ids; padded into batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from contracts.documents import ChatExample, read_jsonl
-from contracts.errors import InputError
+from contracts.errors import GateError, InputError
 from training.chat import supervise
 from training.compact_loss import IGNORED
 
@@ -25,10 +25,12 @@ EXAMPLES = "examples.jsonl"
 class CapturedExamples(Dataset):  # type: ignore[misc]
     """Examples with ``input_ids`` [T], ``prompt_tokens``, and for top_k ``kd_ids``, ``kd_logp``, ``kd_mass``."""
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, rows: list[dict[str, Any]], too_long: int = 0) -> None:
         if not rows:
-            raise InputError("capture", "holds no example", hint="raise capture.max_tokens, or check the corpus")
-        self.rows = rows
+            got = f"{too_long} beyond the student's context" if too_long else None
+            hint = "raise capture.max_tokens, or check the corpus"
+            raise InputError("the student's data", "hold no example that fits", got=got, hint=hint)
+        self.rows, self.too_long = rows, too_long
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,13 +59,24 @@ def read_captured(folder: Path, *, with_probabilities: bool) -> CapturedExamples
     return CapturedExamples(rows)
 
 
-def tokenised_again(folder: Path, tokenizer: Any) -> CapturedExamples:
-    """The capture's examples in the ids of another tokenizer, for the sequence-level loss."""
-    rows = []
-    for example in read_jsonl(folder / EXAMPLES, ChatExample):
+def read_text(file: Path, tokenizer: Any, context: int) -> CapturedExamples:
+    """Chat examples (JSONL) in the ids of the student's own tokenizer, for the sequence-level loss.
+
+    Those longer than ``context`` tokens are left out and counted in ``too_long``. Raises GateError where no stop token
+    closes an answer: a student trained on that would never stop.
+    """
+    rows, too_long = [], 0
+    for example in read_jsonl(file, ChatExample):
         one = supervise(tokenizer, example.prompt, example.completion)
-        rows.append({"input_ids": np.asarray(one.input_ids), "prompt_tokens": one.mask.index(1)})
-    return CapturedExamples(rows)
+        if one.input_ids[-1] != tokenizer.eos_token_id:
+            hint = "the chat template has to close the assistant's turn with the tokenizer's eos_token"
+            got = tokenizer.decode(one.input_ids[-3:])
+            raise GateError(f"example {example.id}", "must end with the stop token", got=got, hint=hint)
+        if len(one.input_ids) > context:
+            too_long += 1
+        else:
+            rows.append({"input_ids": np.asarray(one.input_ids), "prompt_tokens": one.mask.index(1)})
+    return CapturedExamples(rows, too_long)
 
 
 @dataclass(frozen=True)

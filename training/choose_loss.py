@@ -55,13 +55,13 @@ def by_rule(
         return "sequence", "the recipe asks for it"
     if wanted == "top_k":
         require_shared_ids(verdict, "of the recipe")
-    if verdict == "cross_tokenizer":
-        return "sequence", "teacher and student have different token ids; only text can be shared"
     lacking = _lacking(captured, needed_bytes, free_bytes)
     if lacking and wanted == "top_k":
         raise FitError("students.loss", "top_k cannot be had", got=lacking, hint="set loss: auto or sequence")
     if lacking:
         return "sequence", lacking
+    if verdict == "cross_tokenizer":
+        return "sequence", "teacher and student have different token ids; only text can be shared"
     shared = "the same token ids" if verdict == "identical" else "the same token ids but for unused ones at the end"
     return "top_k", f"teacher and student have {shared}, and the teacher's probabilities are captured"
 
@@ -73,7 +73,7 @@ def top_k_bytes(labelled_tokens: int, vocabulary: int) -> int:
 
 def _lacking(captured: bool, needed_bytes: int, free_bytes: int | None) -> str:
     if not captured:
-        return "the teacher's probabilities are not captured"
+        return "the teacher's probabilities are not captured: behind an API it gives text only"
     if free_bytes is not None and needed_bytes > free_bytes:
         return f"its logits need {needed_bytes / 2**30:.1f} GiB and {free_bytes / 2**30:.1f} GiB are free"
     return ""

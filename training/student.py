@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     GenerationConfig,
     PreTrainedModel,
     Trainer,
@@ -22,7 +23,7 @@ from contracts.errors import FitError, InputError
 from contracts.stage import stage_main
 from contracts.usage import Usage
 from recipes.stage_sections import StudentSection
-from training.captured_data import CapturedCollator, CapturedExamples, read_captured, tokenised_again
+from training.captured_data import EXAMPLES, CapturedCollator, CapturedExamples, read_captured, read_text
 from training.compact_loss import SCALED_HEADS, labelled_logits
 from training.device import Meter, require_free_memory
 from training.distillation_loss import student_loss
@@ -33,19 +34,21 @@ from training.tokenizers import require_shared_ids, tokenizer_fingerprint, token
 CODE_VERSION = "1"
 CAPTURED = ("kd_ids", "kd_logp", "kd_mass")
 TOKENIZER = "tokenizer"
+DISTILLED = "train.jsonl"
 MEMORY_FACTOR = 10.0
 """Bytes needed for each byte of bf16 weights: fp32 weights and gradients, Adam's moments, some activations."""
 
 
 def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
-    """Train one student on ``capture``; it starts from ``start``, or from the layers of ``teacher`` that are kept.
+    """Train one student; it starts from ``start``, or from the layers of ``teacher`` that are kept.
 
-    All parameters are trained, in fp32 (bf16 autocast on an accelerator), and saved in bf16. Raises TokenizerMismatch
-    when loss top_k meets other token ids.
+    It learns from ``capture``, or from the text of ``distilled`` where the teacher is not captured. All parameters are
+    trained, in fp32 (bf16 autocast on an accelerator), and saved in bf16. Raises TokenizerMismatch when loss top_k
+    meets other token ids, FitError when it meets no capture.
     """
-    meter, capture = Meter(), inputs["capture"].path
+    meter = Meter()
     begins_from = inputs["start"].path if section.student.model else inputs["teacher"].path
-    examples, tokenizer_folder = _examples(section, capture, begins_from)
+    examples, tokenizer_folder = _examples(section, inputs, begins_from)
     tokenizer = load_tokenizer(tokenizer_folder)
     require_free_memory(int(weight_bytes(begins_from) * MEMORY_FACTOR), f"student {section.name}")
     model = load_model(begins_from, dtype=torch.float32)
@@ -83,6 +86,7 @@ def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path)
         "loss_reason": section.loss_reason,
         "kept_layers": list(section.keep_layers),
         "examples": len(examples),
+        "too_long": examples.too_long,
         "tokens": tokens,
         "steps": plan.steps,
         **trainer.final_losses(),
@@ -164,8 +168,14 @@ def keep_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:
         model.config.layer_types = [model.config.layer_types[number] for number in layers]
 
 
-def _examples(section: StudentSection, capture: Path, begins_from: Path) -> tuple[CapturedExamples, Path]:
+def _examples(section: StudentSection, inputs: dict[str, Artifact], begins_from: Path) -> tuple[CapturedExamples, Path]:
     """The training set, and the folder of the tokenizer that its ids belong to."""
+    if "capture" not in inputs:
+        if section.loss == "top_k":
+            hint = "set loss: auto or sequence for it"
+            raise FitError(f"student {section.name}", "loss top_k needs a capture of the teacher", hint=hint)
+        return _own_ids(inputs["distilled"].file(DISTILLED), begins_from), begins_from
+    capture = inputs["capture"].path
     teachers = capture / TOKENIZER
     verdict = tokenizer_verdict(tokenizer_fingerprint(teachers), tokenizer_fingerprint(begins_from))
     if section.loss == "top_k":
@@ -173,7 +183,13 @@ def _examples(section: StudentSection, capture: Path, begins_from: Path) -> tupl
         return read_captured(capture, with_probabilities=True), teachers
     if verdict in ("identical", "pad_tail_safe"):
         return read_captured(capture, with_probabilities=False), teachers
-    return tokenised_again(capture, load_tokenizer(begins_from)), begins_from
+    return _own_ids(capture / EXAMPLES, begins_from), begins_from
+
+
+def _own_ids(file: Path, begins_from: Path) -> CapturedExamples:
+    config = AutoConfig.from_pretrained(begins_from, local_files_only=True, trust_remote_code=False)
+    context = int(getattr(config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
+    return read_text(file, load_tokenizer(begins_from), context)
 
 
 def _require_plain_head(model: PreTrainedModel, name: str) -> None:

@@ -13,11 +13,11 @@ import torch
 
 from contracts.artifacts import Artifact, describe
 from contracts.documents import write_jsonl
-from contracts.errors import FitError, InputError, TokenizerMismatch
+from contracts.errors import FitError, GateError, InputError, TokenizerMismatch
 from recipes.schema import Student
 from recipes.stage_sections import StudentSection
 from tests.tiny_model import tiny_examples, tiny_model
-from training.captured_data import CapturedCollator, read_captured
+from training.captured_data import CapturedCollator, read_captured, read_text
 from training.chat import supervise
 from training.loading import load_model, load_tokenizer
 from training.student import keep_layers, student
@@ -159,6 +159,43 @@ def test_a_sibling_with_other_ids_learns_text_and_is_refused_probabilities(input
     assert load_tokenizer(tmp_path / "out").get_vocab() == load_tokenizer(sibling.path).get_vocab()
     with pytest.raises(TokenizerMismatch, match="sequence"):
         student(section(loss="top_k", model="sibling"), with_start, tmp_path / "refused")
+
+
+@pytest.fixture
+def distilled(inputs: dict[str, Artifact], tmp_path: Path) -> dict[str, Artifact]:
+    """What there is of a teacher behind an API: its verified text."""
+    folder = tmp_path / "distilled"
+    folder.mkdir()
+    write_jsonl(folder / "train.jsonl", tiny_examples(8))
+    return {"teacher": inputs["teacher"], "distilled": describe(folder, "distilled")}
+
+
+def test_without_a_capture_it_learns_the_distilled_text_in_its_own_ids(distilled: dict[str, Artifact], tmp_path: Path):
+    artifact, usage = student(section(loss="sequence", max_steps=1), distilled, tmp_path / "pruned")
+    assert (artifact.metrics["examples"], artifact.metrics["steps"], artifact.metrics["too_long"]) == (8, 1, 0)
+    assert artifact.metrics["final_loss"] == pytest.approx(artifact.metrics["final_cross_entropy"], abs=2e-3)
+    assert usage.tokens_in > 0
+    sibling = tiny_model(tmp_path / "sibling", layers=1, seed=5, more_text=("zebra quagga jackal " * 5,))
+    with_start = distilled | {"start": sibling}
+    student(section(loss="sequence", model="sibling", max_steps=1), with_start, tmp_path / "own")
+    assert load_tokenizer(tmp_path / "own").get_vocab() == load_tokenizer(sibling.path).get_vocab()
+    with pytest.raises(FitError, match=r"needs a capture of the teacher\n\nhint: set loss"):
+        student(section(loss="top_k"), distilled, tmp_path / "refused")
+
+
+def test_text_is_read_in_the_ids_that_the_student_will_be_asked_in(distilled: dict[str, Artifact]):
+    file, tokenizer = distilled["distilled"].file("train.jsonl"), load_tokenizer(distilled["teacher"].path)
+    whole = read_text(file, tokenizer, context=1_000)
+    for row, example in zip(whole.rows, tiny_examples(8), strict=True):
+        answer = tokenizer.decode(row["input_ids"][row["prompt_tokens"] :])
+        assert answer == example.completion + tokenizer.eos_token
+    shorter = read_text(file, tokenizer, context=sorted(whole.lengths)[3])
+    assert shorter.too_long == 8 - len(shorter) > 0
+    with pytest.raises(InputError, match="8 beyond the student's context"):
+        read_text(file, tokenizer, context=3)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    with pytest.raises(GateError, match="must end with the stop token"):
+        read_text(file, tokenizer, context=1_000)
 
 
 def test_an_empty_capture_is_refused(tmp_path: Path):

@@ -72,6 +72,7 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path):
         ("identical", "sequence", True, None, "sequence"),
         ("cross_tokenizer", "auto", True, None, "sequence"),
         ("identical", "auto", False, None, "sequence"),
+        ("cross_tokenizer", "auto", False, None, "sequence"),
         ("identical", "auto", True, 9, "sequence"),
     ],
 )
