@@ -99,6 +99,22 @@ class SelectionReport(Report):
     candidates: list[Candidate]
 
 
+class DroppedLayers(Report):
+    """One round of pruning: which layers went, how many are left, and the loss then, nats a token."""
+
+    dropped: tuple[int, ...]
+    left: int
+    loss: float
+
+
+class PrunedLayers(Report):
+    """Which of a teacher's layers are kept, by how many are kept."""
+
+    kept: dict[int, tuple[int, ...]]
+    loss_whole: float
+    rounds: list[DroppedLayers]
+
+
 class SourceCount(Report):
     """What happened to one source's documents: ``read`` equals accepted plus all rejected."""
 
@@ -120,6 +136,8 @@ class CurationCard(Report):
     quarantined: dict[str, str]
     """File to its error."""
     train_examples: dict[str, int]
+    student_examples: dict[str, int] = {}
+    """Further examples that only students learn from."""
     eval_examples: dict[str, int]
     pairs: dict[str, int]
     pretraining_chars: int

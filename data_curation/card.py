@@ -25,6 +25,8 @@ class Examples:
     """What the tasks gave."""
 
     train: list[ChatExample]
+    further: list[ChatExample]
+    """For students only."""
     evaluation: list[ChatExample]
     general: list[ChatExample]
     pairs: list[PreferencePair]
@@ -74,6 +76,7 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
         sources=counts,
         quarantined=book.quarantined,
         train_examples=_by_task(examples.train),
+        student_examples=_by_task(examples.further),
         eval_examples=_by_task([*examples.evaluation, *examples.general]),
         pairs=_by_task(examples.pairs),
         pretraining_chars=outcome.shards["pretraining"].training_chars,

@@ -45,9 +45,15 @@ def render_card(card: CurationCard, folder: Path) -> str:
         ),
         "<h2>Examples</h2>",
         _table(
-            ("task", "training", "evaluation", "preference pairs"),
+            ("task", "training", "students only", "evaluation", "preference pairs"),
             [
-                (task, card.train_examples.get(task, 0), card.eval_examples.get(task, 0), card.pairs.get(task, 0))
+                (
+                    task,
+                    *(
+                        counts.get(task, 0)
+                        for counts in (card.train_examples, card.student_examples, card.eval_examples, card.pairs)
+                    ),
+                )
                 for task in sorted({*card.train_examples, *card.eval_examples, *card.pairs})
             ],
         ),

@@ -35,7 +35,7 @@ from data_curation.shards import Shards, assemble, clean, within_budget
 from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 T = TypeVar("T")
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
@@ -45,8 +45,9 @@ BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
 def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
     """Inputs: ``written`` (the writer's documents by source), optional where a corpus is given.
 
-    Writes pretraining, replay (each with a held-out part), train, eval, general, pairs, rejected, quarantine (jsonl)
-    and the card (json, html). Metrics: documents read, accepted and rejected, characters, examples by split, pairs.
+    Writes pretraining, replay (each with a held-out part), train, students (further examples, for distillation only),
+    eval, general, pairs, rejected, quarantine (jsonl) and the card (json, html). Metrics: documents read, accepted and
+    rejected, characters, examples by split, pairs.
     Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling).
     """
     check_licences(section.sources, section.curation)
@@ -80,8 +81,8 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
         found[name] = clean(found[name], index, book)
     shards = {use: _shards(section, found, use, held, index, book) for use in ("pretraining", "replay")}
     progress(4, 5, "making training examples")
-    train, pairs = _training(section, found, task_sources, book)
-    examples = Examples(train, evaluation, general, pairs)
+    train, further, pairs = _training(section, found, task_sources, book)
+    examples = Examples(train, further, evaluation, general, pairs)
     _write(out_dir, shards, examples)
     progress(5, 5, "done")
     outcome = Outcome(found, shards, examples, samples, clusters, missing)
@@ -179,9 +180,10 @@ def _evaluation(section: CurateSection, found: Found, task_sources: set[str], bo
 
 def _training(
     section: CurateSection, found: Found, task_sources: set[str], book: Book
-) -> tuple[list[ChatExample], list[PreferencePair]]:
-    """Examples and pairs, the tasks in turn, so that whoever takes the first ones gets some of each."""
+) -> tuple[list[ChatExample], list[ChatExample], list[PreferencePair]]:
+    """Training and further examples, and pairs; tasks in turn: whoever takes the first ones gets some of each."""
     train: list[list[ChatExample]] = []
+    further: list[list[ChatExample]] = []
     pairs: list[list[PreferencePair]] = []
     for name, task in section.tasks.items():
         if task.source not in task_sources:
@@ -189,11 +191,27 @@ def _training(
         rows = {c.document.id: c.row for c in found[task.source] if not c.heldout}
         open_to_training = (c for c in found[task.source] if not c.heldout)
         made = [e for c in open_to_training for e in examples_of(name, task, c, section.system_prompt, book)]
-        kept = _capped(made, section, task.max_train)
+        kept, rest = shared_out(_capped(made, section, len(made)), section.tuning_documents, task.max_train)
         train.append(kept)
+        further.append(rest)
         labels = closed_sets(kept)
         pairs.append([pair for e in kept for pair in pairs_of(e, task, rows[e.document_id], labels)])
-    return in_turn(train), in_turn(pairs)
+    return in_turn(train), in_turn(further), in_turn(pairs)
+
+
+def shared_out(
+    examples: list[ChatExample], documents: int | None, most: int
+) -> tuple[list[ChatExample], list[ChatExample]]:
+    """A task's examples for tuning, at most ``most``, and all others, in the order given.
+
+    Of the writer's documents the first ``documents`` are for tuning (None: all of them): more would drown the real
+    ones. A student needs many more examples than its teacher did, and gets the rest as well.
+    """
+    written = list(dict.fromkeys(one.document_id for one in examples if one.synthetic))
+    admitted = set(written if documents is None else written[:documents])
+    tuning = [one for one in examples if not one.synthetic or one.document_id in admitted][:most]
+    taken = {one.id for one in tuning}
+    return tuning, [one for one in examples if one.id not in taken]
 
 
 def in_turn(lists: list[list[T]]) -> list[T]:
@@ -218,6 +236,7 @@ def _write(out_dir: Path, shards: dict[str, Shards], examples: Examples) -> None
         write_jsonl(out_dir / f"{use}.jsonl", shard.training)
         write_jsonl(out_dir / f"{use}_heldout.jsonl", shard.heldout)
     write_jsonl(out_dir / "train.jsonl", examples.train)
+    write_jsonl(out_dir / "students.jsonl", examples.further)
     write_jsonl(out_dir / "eval.jsonl", examples.evaluation)
     write_jsonl(out_dir / "general.jsonl", examples.general)
     write_jsonl(out_dir / "pairs.jsonl", examples.pairs)
@@ -236,6 +255,7 @@ def _metrics(card: CurationCard) -> dict[str, Any]:
         "pretraining_chars": card.pretraining_chars,
         "replay_chars": card.replay_chars,
         "train_examples": sum(card.train_examples.values()),
+        "student_examples": sum(card.student_examples.values()),
         "eval_examples": sum(card.eval_examples.values()),
         "train_by_task": card.train_examples,
         "eval_by_task": card.eval_examples,

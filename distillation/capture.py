@@ -8,7 +8,6 @@ without it, and the examples as text, for a student that has other ids.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from distillation.rendering import Rendered, render
 from distillation.teacher import Teacher, TopK
 from recipes.schema import Capture
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SHARD_EXAMPLES = 256
 BATCH_TOKENS = 2_048
 """Padded tokens a forward pass on a CPU; an accelerator takes eight times as many."""
@@ -83,17 +82,16 @@ def capture(section: Capture, inputs: dict[str, Artifact], out_dir: Path) -> tup
         **_mass(out_dir),
         "bytes_per_token": sum(path.stat().st_size for path in _shards(out_dir)) / supervised,
     }
-    device = "cpu" if teacher.device == "cpu" else _accelerator()
-    return describe(out_dir, "capture", metrics), Usage(device=device, tokens_in=tokens)
+    return describe(out_dir, "capture", metrics), Usage(device=teacher.device_name, tokens_in=tokens)
 
 
 def within_budget(rendered: list[Rendered], section: Capture, context: int) -> tuple[list[Rendered], int]:
     """The examples to capture, and how many are longer than the teacher's context.
 
-    The order is that of a hash of the ids, so that a budget which ends early leaves a fair sample of every task.
+    The first ones, as curation ordered them: tasks in turn, real documents first, so that a budget which ends early
+    leaves some of every task.
     """
     fitting = [one for one in rendered if len(one.input_ids) <= context]
-    fitting.sort(key=lambda one: hashlib.sha256(one.example_id.encode()).digest())
     chosen, tokens = [], 0
     for one in fitting:
         tokens += len(one.input_ids)
@@ -178,12 +176,6 @@ def _mass(out_dir: Path) -> dict[str, float]:
         mass = np.asarray(column.flatten(), dtype=np.float64)
         total, count, least = total + float(mass.sum()), count + len(mass), min(least, float(mass.min()))
     return {"mass_kept_mean": min(1.0, total / count), "mass_kept_min": min(1.0, least)}
-
-
-def _accelerator() -> str:
-    import torch
-
-    return str(torch.cuda.get_device_name())
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from contracts.stage import stage_main
 from contracts.usage import Usage
 from recipes.schema import Capture
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 TRAIN = "train.jsonl"
+FURTHER = "students.jsonl"
 REJECTED = "rejected.jsonl"
 
 
@@ -35,13 +36,15 @@ def rejection(answer: ModelAnswer, example: ChatExample) -> str:
 
 
 def select(section: Capture, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
-    """Join ``corpus`` (train.jsonl) with the teacher's ``answers`` (answers.jsonl, may be absent).
+    """Join ``corpus`` (train.jsonl, then students.jsonl) with the teacher's ``answers`` (answers.jsonl, may be absent).
 
     Writes train.jsonl: every example once, with the teacher's text where an answer of it was verified and with the
     gold text elsewhere; and rejected.jsonl: every refused answer with its reason. The first accepted of several
     samples is used. Raises InputError when there are no examples or an answer belongs to none of them.
     """
     examples = list(read_jsonl(inputs["corpus"].file(TRAIN), ChatExample))
+    if FURTHER in inputs["corpus"].files:
+        examples += read_jsonl(inputs["corpus"].file(FURTHER), ChatExample)
     if not examples:
         raise InputError("corpus", "has no training examples", hint="see the curation card for what was rejected")
     answers = _answers(inputs.get("answers"), {example.id for example in examples})

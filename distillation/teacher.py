@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from contracts.errors import FitError, InputError
+from contracts.precision import cpu_multiplies_bf16
 from distillation.rendering import Rendered
 
 SCALED_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
@@ -30,7 +31,7 @@ class TopK:
 
 
 class Teacher:
-    """A causal model in eval mode, fp32 on a CPU and bf16 on an accelerator, with its tokenizer."""
+    """A causal model in eval mode with its tokenizer; it computes in bf16 wherever the device has units for that."""
 
     def __init__(self, path: Path) -> None:
         if not (path / "config.json").is_file():
@@ -60,6 +61,15 @@ class Teacher:
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
 
     @property
+    def device_name(self) -> str:
+        """What the ledger books: ``cpu``, or the accelerator's own name."""
+        return "cpu" if self.device == "cpu" else str(torch.cuda.get_device_name())
+
+    def precision(self) -> torch.autocast:
+        """Mixed precision for forward passes, in bf16 where a CPU has units for it."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda" or cpu_multiplies_bf16())
+
+    @property
     def vocabulary(self) -> int:
         """Rows of the head."""
         return int(self.model.get_output_embeddings().weight.shape[0])
@@ -78,7 +88,7 @@ class Teacher:
             ids_B_T[row, :length] = torch.tensor(one.input_ids)
             seen_B_T[row, :length] = 1
             predicts_B_T[row, one.prompt_tokens - 1 : length - 1] = True
-        with torch.inference_mode():
+        with torch.inference_mode(), self.precision():
             hidden_B_T_D = self.model.base_model(
                 input_ids=ids_B_T.to(self.device), attention_mask=seen_B_T.to(self.device), use_cache=False
             ).last_hidden_state

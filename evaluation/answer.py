@@ -14,7 +14,7 @@ from evaluation.asking import ask, pick, read_examples
 from evaluation.engine import load_engine, usage_of
 from recipes.stage_sections import AnswerSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def answer(section: AnswerSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:

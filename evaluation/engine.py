@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from contracts.documents import ChatExample, ModelAnswer
 from contracts.errors import FitError, InputError
+from contracts.precision import cpu_multiplies_bf16
 from contracts.usage import Usage
 from evaluation.asking import Wanted
 from evaluation.choices import answer_opening, letters
@@ -98,14 +99,15 @@ class Engine:
 
 
 def load_engine(folder: Path) -> Engine:
-    """Load a model folder: safetensors only, no code of its own, fp32 on a CPU and bf16 on CUDA."""
+    """Load a model folder: safetensors only, no code of its own; bf16, or fp32 on a CPU without units for that."""
     if not (folder / "config.json").is_file():
         hint = "give a whole model; an adapter is merged first"
         raise InputError(str(folder), "holds no model: config.json is missing", hint=hint)
     cuda = torch.cuda.is_available()
+    precision = "bf16" if cuda or cpu_multiplies_bf16() else "fp32"
     model = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=torch.bfloat16 if cuda else torch.float32,
+        dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -116,7 +118,7 @@ def load_engine(folder: Path) -> Engine:
     if not tokenizer.chat_template:
         raise InputError(str(folder), "its tokenizer has no chat template", hint="make the base artifact again")
     return Engine(
-        name=f"local {'bf16 cuda' if cuda else 'fp32 cpu'}",
+        name=f"local {precision} {'cuda' if cuda else 'cpu'}",
         model=model,
         tokenizer=tokenizer,
         stop_ids=_stop_ids(folder, tokenizer),

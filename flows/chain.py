@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from contracts.artifacts import Artifact
 from data_curation.write import writer_digest
-from distillation.initialise import layer_plan
 from flows.settings import NO_KEY
 from recipes.catalogue import models, stated_verdict
 from recipes.schema import Answering, Recipe, Section
@@ -24,6 +23,7 @@ from recipes.stage_sections import (
     CompareSection,
     CurateSection,
     EvaluateSection,
+    PruneSection,
     StudentSection,
     WriteSection,
 )
@@ -128,7 +128,7 @@ def curate(step: Step, recipe: Recipe, around: Surroundings) -> Artifact:
         vertical=recipe.vertical,
         file=recipe.writer.file,
         seed=recipe.writer.seed,
-        documents=max(1, wanted),
+        documents=max(1, wanted + recipe.writer.for_students),
         sources=recipe.sources,
         grammar_digest=writer_digest(recipe.vertical, recipe.writer.file),
     )
@@ -139,7 +139,8 @@ def curate(step: Step, recipe: Recipe, around: Surroundings) -> Artifact:
         tasks=recipe.tasks,
         system_prompt=recipe.system_prompt,
         corpus=around.corpus,
-        augment=bool(around.corpus and recipe.writer.augment),
+        augment=bool(around.corpus and (recipe.writer.augment or recipe.writer.for_students)),
+        tuning_documents=wanted,
     )
     return step("curate", "data_curation.curate", section, {"written": written})
 
@@ -209,7 +210,10 @@ def _taught(
     if recipe.capture.endpoint:
         return {"distilled": distilled}
     captured = {"model": teacher, "distilled": distilled}
-    return {"capture": step("capture", "distillation.capture", recipe.capture, captured, device=True)}
+    return {
+        "distilled": distilled,
+        "capture": step("capture", "distillation.capture", recipe.capture, captured, device=True),
+    }
 
 
 def ask_section(recipe: Recipe, around: Surroundings) -> AskSection:
@@ -233,6 +237,7 @@ def _students(
 ) -> dict[str, Artifact]:
     """Every student of the teacher, from what was taught once; ``told`` hears the losses chosen."""
     captured = "capture" in taught
+    kept = _kept_layers(step, recipe, teacher, taught["distilled"])
     students: dict[str, Artifact] = {}
     for name, student in recipe.students.items():
         inputs = {"teacher": teacher, **taught}
@@ -241,10 +246,19 @@ def _students(
             stated = stated_verdict(models()[siblings.base], models()[student.model])
             loss, reason = choose_loss(student, teacher.path, inputs["start"].path, stated=stated, captured=captured)
         else:
+            inputs = inputs | kept
             loss, reason = choose_loss(student, teacher.path, captured=captured)
         told(f"{name}: loss {loss} ({reason})")
-        layers = int(teacher.metrics.get("layers") or 0)
-        keep = layer_plan(layers, student.keep_first, student.keep_last) if layers and not student.model else ()
-        section = StudentSection(name=name, student=student, loss=loss, loss_reason=reason, keep_layers=keep)
+        section = StudentSection(name=name, student=student, loss=loss, loss_reason=reason)
         students[name] = step(f"student:{name}", "training.student", section, inputs, device=True)
     return students
+
+
+def _kept_layers(step: Step, recipe: Recipe, teacher: Artifact, distilled: Artifact) -> dict[str, Artifact]:
+    """One search for all pruned students; none where every student is a model of its own."""
+    counts = tuple(sorted({student.layers for student in recipe.students.values() if student.layers}, reverse=True))
+    if not counts:
+        return {}
+    inputs = {"teacher": teacher, "distilled": distilled}
+    section = PruneSection(prune=recipe.prune, counts=counts)
+    return {"layers": step("prune", "distillation.prune", section, inputs, device=True)}

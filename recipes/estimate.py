@@ -47,7 +47,7 @@ def estimate(recipe: Recipe, stage: str, device_name: str) -> Estimate | None:
     if student is not None and student.model:
         model = models()[student.model]
     elif student is not None:
-        keep = (student.keep_first + student.keep_last) / (base.layers or 1)
+        keep = student.layers / (base.layers or 1)
     params = matmul_params(model) * keep
     match kind:
         case "select":
@@ -70,6 +70,8 @@ def estimate(recipe: Recipe, stage: str, device_name: str) -> Estimate | None:
             return Estimate(
                 _flops_seconds(2 * params * _distil_tokens(recipe), device), _inference_memory(model, recipe)
             )
+        case "prune":
+            return Estimate(_flops_seconds(_prune_flops(recipe, base), device), _inference_memory(model, recipe))
         case "student" if student is not None:
             flops = 6 * params * min(student.max_tokens, _distil_tokens(recipe) * student.optimiser.epochs)
             return Estimate(_flops_seconds(flops, device), _full_memory(model, recipe, keep))
@@ -128,7 +130,17 @@ def _answer_seconds(recipe: Recipe, kind: str, params: float, device: Device) ->
 
 
 def _distil_tokens(recipe: Recipe) -> float:
+    if recipe.writer.for_students:
+        return recipe.capture.max_tokens
     return min(recipe.capture.max_tokens, recipe.sft.max_tokens / max(1.0, recipe.sft.optimiser.epochs))
+
+
+def _prune_flops(recipe: Recipe, base: PublicModel) -> float:
+    """Each round leaves every layer out in turn; the layers before it are not computed again: half a model each."""
+    layers, fewest = base.layers or 1, min((one.layers for one in recipe.students.values() if one.layers), default=0)
+    candidates = sum(range(layers, fewest, -recipe.prune.layers_per_round)) if fewest else 0
+    tokens = recipe.prune.examples * recipe.prune.max_tokens
+    return candidates * tokens * (matmul_params(base) * (1 + fewest / layers) / 2 + 2 * embedding_params(base))
 
 
 def _activations(model: PublicModel, recipe: Recipe) -> dict[str, float]:

@@ -44,14 +44,25 @@ def load(vertical: str, scale: str = "local", overrides: tuple[str, ...] = ()) -
     if scale not in scales():
         raise InputError("scale", "is not known", got=repr(scale), hint=f"one of: {', '.join(scales())}")
     data = _read(path)
-    for overlay in (FOLDER / "scales" / f"{scale}.yaml", FOLDER / vertical / f"{scale}.yaml"):
-        if overlay.is_file():
-            changes = _read(overlay)
-            _refuse_meaning(changes, overlay)
-            data = _merged(data, changes)
+    for overlay, changes in _overlays(vertical, scale):
+        _refuse_meaning(changes, overlay)
+        data = _merged(data, changes)
     for override in overrides:
         data = _merged(data, _parsed(override))
     return validate(data | {"scale": scale}, str(path.relative_to(FOLDER.parent)))
+
+
+def _overlays(vertical: str, scale: str) -> list[tuple[Path, dict[str, Any]]]:
+    """A scale's overlays as they are laid on: those of the scale it ``extends``, its own, the vertical's."""
+    place = FOLDER / "scales" / f"{scale}.yaml"
+    changes = _read(place)
+    extended = changes.pop("extends", None)
+    if extended is not None and (extended not in scales() or extended == scale):
+        hint = f"one of: {', '.join(one for one in scales() if one != scale)}"
+        raise RecipeError(f"scales/{scale}.yaml: extends", "must name another scale", got=repr(extended), hint=hint)
+    own = FOLDER / vertical / f"{scale}.yaml"
+    below = _overlays(vertical, str(extended)) if extended else []
+    return [*below, (place, changes), *([(own, _read(own))] if own.is_file() else [])]
 
 
 def validate(data: dict[str, Any], subject: str) -> Recipe:

@@ -107,6 +107,8 @@ class Writer(Section):
     """A task source, in a run that has no corpus."""
     augment: int = sized(0, ge=0)
     """A task source, beside a real corpus (training only, never evaluation)."""
+    for_students: int = sized(0, ge=0)
+    """A task source, on top of these, which only students learn from: they need many more than their teacher."""
 
 
 class Curation(Section):
@@ -265,13 +267,23 @@ class Capture(Section):
     """The environment variable that holds its key; the key itself stands in no recipe."""
 
 
+class Prune(Section):
+    """How the layers that pruned students keep are found: each is left out in turn, the least missed goes."""
+
+    examples: int = sized(2, ge=1)
+    """Taught answers on which the loss is measured."""
+    max_tokens: int = sized(448, ge=16)
+    """Longest example measured with, prompt and answer."""
+    layers_per_round: int = sized(1, ge=1)
+    """Layers that go after one round of measuring: more is faster and coarser."""
+
+
 class Student(Section):
-    """One student. ``keep_first`` and ``keep_last`` prune the teacher; else ``model`` names a smaller sibling."""
+    """A student: it keeps ``layers`` of the teacher's (stage prune finds which), or starts as the sibling ``model``."""
 
     stands_for: Literal["7B", "14B"]
     model: str = sized("")
-    keep_first: int = sized(0, ge=0)
-    keep_last: int = sized(0, ge=0)
+    layers: int = sized(0, ge=0)
     loss: Literal["auto", "top_k", "sequence"] = "auto"
     optimiser: Optimiser
     max_tokens: int = sized(1_000_000_000, ge=64)
@@ -280,8 +292,8 @@ class Student(Section):
 
     @model_validator(mode="after")
     def _one_start(self) -> Student:
-        if bool(self.model) == bool(self.keep_first or self.keep_last):
-            raise ValueError("give either model, or keep_first and keep_last")
+        if bool(self.model) == bool(self.layers):
+            raise ValueError("give either model, or layers")
         return self
 
 
@@ -350,6 +362,7 @@ class Recipe(Section):
     dpo: Dpo
     merge: Merge = Merge()
     capture: Capture = Capture()
+    prune: Prune = Prune()
     students: dict[str, Student] = Field(min_length=1)
     evaluation: Evaluation
     serving: Serving = Serving()

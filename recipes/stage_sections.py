@@ -11,6 +11,7 @@ from recipes.schema import (
     Answering,
     Curation,
     Evaluation,
+    Prune,
     Section,
     Selection,
     Serving,
@@ -31,6 +32,8 @@ class CurateSection(Section):
     system_prompt: str
     corpus: Path | None = not_identity(None)
     augment: bool = False
+    tuning_documents: int | None = None
+    """The writer's documents of a source that the teacher is tuned on; the rest is for students. None: all."""
 
 
 class BaseSection(Section):
@@ -111,6 +114,13 @@ class CompareSection(Section):
     seed: int = 7
 
 
+class PruneSection(Section):
+    """Find which layers to keep, for every number of layers that a student has."""
+
+    prune: Prune
+    counts: tuple[int, ...] = Field(min_length=1)
+
+
 class StudentSection(Section):
     """One student's training."""
 
@@ -118,7 +128,6 @@ class StudentSection(Section):
     student: Student
     loss: Literal["top_k", "sequence"]
     loss_reason: str = not_identity("")
-    keep_layers: tuple[int, ...] = ()
 
 
 class BenchmarkSection(Section):

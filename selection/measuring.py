@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from contracts.answers import atoms, parse
 from contracts.documents import ChatExample
 from contracts.errors import InputError
+from contracts.precision import cpu_multiplies_bf16
 
 WINDOW_TOKENS = 1_024
 CONTEXT_TOKENS = 256
@@ -25,13 +26,13 @@ Told = Callable[[int, int], None]
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder: safetensors only, fp32 on a CPU, bf16 on CUDA."""
+    """Model and tokenizer of a folder: safetensors only; bf16, or fp32 on a CPU without units for it."""
     if not (folder / "config.json").is_file():
         raise InputError(str(folder), "holds no model: config.json is missing", hint="make the base artifact again")
     cuda = torch.cuda.is_available()
     model = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=torch.bfloat16 if cuda else torch.float32,
+        dtype=torch.bfloat16 if cuda or cpu_multiplies_bf16() else torch.float32,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,

@@ -26,7 +26,7 @@ from recipes.stage_sections import SelectSection
 from selection.checks import Facts, Ids, candidate, checks, require_one, rows, stated
 from selection.fit import BYTES_PER_TOKEN, cost, device_for
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 SAME_BITS = 1.02
 """Models within 2 % of the best bits per byte count as equal on text; the zero-shot score decides among them."""
 SEED = 7

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.errors import ServeError
+from contracts.precision import cpu_multiplies_bf16
 
 ENTRY = Path(__file__).parent / "engine_entry.py"
-BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 LEAST_CPU_CACHE_BYTES, MOST_CPU_CACHE_BYTES = 2**28, 2**30
 MAX_LOGPROBS = 20
 """A request may ask for this many alternatives a token; unlimited ones jam the whole server."""
@@ -70,7 +70,15 @@ def vllm_engine(python: Path, extra_flags: tuple[str, ...] = ()) -> Engine:
     if gpus:
         return Engine(program, version, gpus[0], "auto", (), environment, devices_used(extra_flags))
     flags, more = cpu_start(processors(), extra_flags)
-    return Engine(program, version, "cpu", cpu_dtype(), flags, environment | more, sizes_cache=True)
+    return Engine(
+        program,
+        version,
+        "cpu",
+        "bfloat16" if cpu_multiplies_bf16() else "float32",
+        flags,
+        environment | more,
+        sizes_cache=True,
+    )
 
 
 def processors() -> int:
@@ -110,15 +118,6 @@ def devices_used(flags: tuple[str, ...]) -> int:
         if name in words[:-1] and words[words.index(name) + 1].isdigit():
             used *= int(words[words.index(name) + 1])
     return used
-
-
-def cpu_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """``bfloat16`` on a processor with units for it, else ``float32``: without them bf16 decodes at a third."""
-    try:
-        words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
-    except OSError:
-        return "float32"
-    return "bfloat16" if words & BF16_FLAGS else "float32"
 
 
 def nvidia_gpus() -> list[str]:

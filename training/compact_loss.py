@@ -13,6 +13,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from trl import SFTTrainer
 
+from training.device import device_in_use
+
 IGNORED = -100
 SCALED_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
 """Config fields of models whose logits are more than the head's product; they keep the trainer's own loss."""
@@ -28,10 +30,11 @@ def labelled_logits(
     """
     backbone_inputs = {name: value for name, value in inputs.items() if name not in ("labels", "use_cache")}
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden_B_T_H = causal.base_model(**backbone_inputs, use_cache=False).last_hidden_state
     targets_B_T1 = inputs["labels"][:, 1:]
     mask_B_T1 = targets_B_T1 != IGNORED
-    logits_N_V = causal.get_output_embeddings()(hidden_B_T_H[:, :-1][mask_B_T1])
+    with device_in_use().autocast():  # accelerate's own goes around the model's forward, which is not called here
+        hidden_B_T_H = causal.base_model(**backbone_inputs, use_cache=False).last_hidden_state
+        logits_N_V = causal.get_output_embeddings()(hidden_B_T_H[:, :-1][mask_B_T1])
     return logits_N_V, targets_B_T1[mask_B_T1], mask_B_T1
 
 

@@ -26,7 +26,7 @@ from training.loading import load_model, load_tokenizer, model_metrics, save_mod
 from training.text_scores import bits_per_byte
 from training.token_files import CPT, HELD_OUT, read_dataset
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 MEMORY_FACTOR = {"lora": 3.0, "full": 10.0}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from contracts.errors import FitError
+from contracts.precision import cpu_multiplies_bf16
 from contracts.usage import Usage
 
 NVML_MILLIJOULE = 1e-3
@@ -25,8 +26,25 @@ class Device:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the computation: fp32 on a CPU (bf16 is three times slower there), bf16 on CUDA."""
+        """Precision of weights that are loaded to compute with: bf16 on CUDA, fp32 on a CPU."""
         return torch.bfloat16 if self.kind == "cuda" else torch.float32
+
+    @property
+    def bf16(self) -> bool:
+        """Whether matrices are multiplied in bf16 while weights, gradients and sums that need it stay in fp32.
+
+        On a CPU with bf16 units 1.7 times as fast as fp32; on one without, a third.
+        """
+        return self.kind == "cuda" or cpu_multiplies_bf16()
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """The precision that matrices are multiplied in."""
+        return torch.bfloat16 if self.bf16 else torch.float32
+
+    def autocast(self) -> torch.autocast:
+        """Mixed precision for the calls within; without effect where the device has no bf16."""
+        return torch.autocast(self.kind, torch.bfloat16, enabled=self.bf16)
 
 
 def device_in_use() -> Device:

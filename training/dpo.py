@@ -29,7 +29,7 @@ from training.engine import plan_steps, run, tokens_seen, training_arguments
 from training.loading import load_model, load_tokenizer, save_adapter, weight_bytes
 from training.pairs import Pairs, gather
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 MEMORY_FACTOR = 3.0
 """Bytes needed for each byte of bf16 weights: fp32 weights, the adapter, some activations."""
 LN2_TOLERANCE = 1e-3

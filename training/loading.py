@@ -45,9 +45,9 @@ def load_model(path: Path, dtype: torch.dtype | None = None, device: Device | No
 
 
 def load_model_4bit(path: Path, device: Device | None = None) -> PreTrainedModel:
-    """A causal model with its linear layers in NF4 with double quantisation, computing in the device's precision.
+    """A causal model with its linear layers in NF4 with double quantisation, multiplied in the device's precision.
 
-    bf16 computation halves the speed on a CPU, so it is fp32 there. The head and the embeddings stay unquantised.
+    The head and the embeddings stay unquantised.
     """
     _require(path, "config.json")
     device = device or device_in_use()
@@ -55,7 +55,7 @@ def load_model_4bit(path: Path, device: Device | None = None) -> PreTrainedModel
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=device.dtype,
+        bnb_4bit_compute_dtype=device.compute_dtype,
         # FSDP2 shards storage of one dtype only: the packed weights must look like the rest.
         bnb_4bit_quant_storage=device.dtype if device.kind == "cuda" else torch.uint8,
     )

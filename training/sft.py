@@ -32,7 +32,7 @@ from training.loading import (
 )
 from training.token_files import SFT_TRAIN, read_dataset
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 MEMORY_FACTOR = {"qlora": 1.5, "lora": 3.0, "full": 10.0}
 """Bytes needed for each byte of bf16 weights: the weights as loaded, gradients, Adam's moments, some activations."""
 

@@ -20,6 +20,7 @@ from transformers import (
 
 from contracts.artifacts import Artifact, describe
 from contracts.errors import FitError, InputError
+from contracts.reports import PrunedLayers
 from contracts.stage import stage_main
 from contracts.usage import Usage
 from recipes.stage_sections import StudentSection
@@ -31,7 +32,7 @@ from training.engine import plan_steps, run, tokens_seen, training_arguments
 from training.loading import load_model, load_tokenizer, model_metrics, save_model, weight_bytes
 from training.tokenizers import require_shared_ids, tokenizer_fingerprint, tokenizer_verdict
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 CAPTURED = ("kd_ids", "kd_logp", "kd_mass")
 TOKENIZER = "tokenizer"
 DISTILLED = "train.jsonl"
@@ -42,9 +43,10 @@ MEMORY_FACTOR = 10.0
 def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
     """Train one student; it starts from ``start``, or from the layers of ``teacher`` that are kept.
 
-    It learns from ``capture``, or from the text of ``distilled`` where the teacher is not captured. All parameters are
-    trained, in fp32 (bf16 autocast on an accelerator), and saved in bf16. Raises TokenizerMismatch when loss top_k
-    meets other token ids, FitError when it meets no capture.
+    It learns from ``capture``, or from the text of ``distilled`` where the teacher is not captured. Weights are fp32
+    while they are trained, and saved in bf16. A pruned student keeps the teacher's embeddings and head as they are:
+    they mean the same to it, and training them costs as much as all its layers. Raises TokenizerMismatch when loss
+    top_k meets other token ids, FitError when it meets no capture.
     """
     meter = Meter()
     begins_from = inputs["start"].path if section.student.model else inputs["teacher"].path
@@ -52,8 +54,13 @@ def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path)
     tokenizer = load_tokenizer(tokenizer_folder)
     require_free_memory(int(weight_bytes(begins_from) * MEMORY_FACTOR), f"student {section.name}")
     model = load_model(begins_from, dtype=torch.float32)
+    kept: tuple[int, ...] = ()
     if not section.student.model:
-        keep_layers(model, section.keep_layers)
+        found = PrunedLayers.model_validate_json(inputs["layers"].file("layers.json").read_text(encoding="utf-8"))
+        kept = found.kept[section.student.layers]
+        keep_layers(model, kept)
+        for table in (model.get_input_embeddings(), model.get_output_embeddings()):
+            table.requires_grad_(False)
     _require_plain_head(model, section.name)
     plan = plan_steps(examples.lengths, section.student.optimiser, section.student.max_tokens)
     arguments = training_arguments(
@@ -84,11 +91,12 @@ def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path)
         "stands_for": section.student.stands_for,
         "loss": section.loss,
         "loss_reason": section.loss_reason,
-        "kept_layers": list(section.keep_layers),
+        "kept_layers": list(kept),
         "examples": len(examples),
         "too_long": examples.too_long,
         "tokens": tokens,
         "steps": plan.steps,
+        "precision": str(meter.device.compute_dtype).removeprefix("torch."),
         **trainer.final_losses(),
         "tokens_per_second": (tokens - begun.tokens) / seconds,
         "loss_curve": curve,
@@ -156,7 +164,7 @@ def keep_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:
             "student layers",
             f"must be ascending numbers below the teacher's {len(found)}",
             got=layers,
-            hint="keep_first and keep_last of the student give them",
+            hint="stage prune finds them; run it again for this teacher",
         )
     model.base_model.layers = torch.nn.ModuleList(found[number] for number in layers)
     for number, layer in enumerate(model.base_model.layers):

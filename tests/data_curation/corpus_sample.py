@@ -54,7 +54,7 @@ def corpus(folder: Path, leases: list[dict[str, Any]] | None = None) -> Path:
     return folder
 
 
-def section(where: Path | None, augment: bool = False, **curation: Any) -> CurateSection:
+def section(where: Path | None, augment: bool = False, tuning: int | None = None, **curation: Any) -> CurateSection:
     """A section over the sample corpus."""
     settings = {"licences": ("CC0-1.0", "MIT", "Apache-2.0"), "removal_ceiling": 0.9} | curation
     return CurateSection(
@@ -85,6 +85,7 @@ def section(where: Path | None, augment: bool = False, **curation: Any) -> Curat
         system_prompt="Answer with JSON.",
         corpus=where,
         augment=augment,
+        tuning_documents=tuning,
     )
 
 

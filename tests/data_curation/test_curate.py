@@ -14,7 +14,7 @@ from contracts.documents import ChatExample, Document, PreferencePair, read_json
 from contracts.errors import GateError, InputError, LicenceError, RecipeError
 from contracts.reports import CurationCard
 from contracts.stage import StageSpec
-from data_curation.curate import curate
+from data_curation.curate import curate, shared_out
 from recipes.schema import Source
 from tests.data_curation.corpus_sample import corpus, lease, lines, section, story, write_rows, written
 
@@ -68,6 +68,31 @@ def test_synthetic_documents_train_and_never_measure_beside_a_corpus(tmp_path: P
     assert not any(one["synthetic"] for one in lines(out, "eval.jsonl"))
     faults = {pair["fault"] for pair in lines(out, "pairs.jsonl")}
     assert {"another_lease", "swapped_digit", "wrong_scale"} <= faults
+
+
+def test_written_documents_past_those_for_tuning_are_for_students_only(tmp_path: Path, out: Path) -> None:
+    place = corpus(tmp_path / "corpus")
+    artifact, _ = curate(section(place, augment=True, tuning=6), {"written": written(tmp_path / "written", 20)}, out)
+    train, students = lines(out, "train.jsonl"), lines(out, "students.jsonl")
+    assert sum(one["synthetic"] for one in train) == 6
+    assert len(students) == 14 == artifact.metrics["student_examples"]
+    assert all(one["synthetic"] for one in students), "what is real is tuned on first"
+    assert not {one["id"] for one in students} & {one["id"] for one in [*train, *lines(out, "eval.jsonl")]}
+    asked = {json.dumps(one["prompt"]) for one in train}
+    assert {json.dumps(pair["prompt"]) for pair in lines(out, "pairs.jsonl")} <= asked
+
+
+def test_examples_over_a_tasks_limit_are_left_to_students() -> None:
+    made = [example(number, synthetic=number > 2) for number in range(6)]
+    tuning, rest = shared_out(made, documents=2, most=4)
+    assert [one.id for one in tuning] == ["e0", "e1", "e2", "e3"]
+    assert [one.id for one in rest] == ["e4", "e5"]
+    assert shared_out(made, documents=None, most=99) == (made, [])
+
+
+def example(number: int, synthetic: bool) -> ChatExample:
+    return ChatExample(id=f"e{number}", task="t", source="s", document_id=f"d{number}", synthetic=synthetic,
+                       prompt=[{"role": "user", "content": f"question {number}"}], completion="answer")  # fmt: skip
 
 
 def test_synthetic_documents_about_a_held_out_entity_are_dropped(tmp_path: Path, out: Path) -> None:

@@ -73,3 +73,14 @@ def test_answers_of_another_corpus_and_an_empty_corpus_are_refused(tmp_path: Pat
     (tmp_path / "corpus" / "train.jsonl").write_text("")
     with pytest.raises(InputError, match="no training examples"):
         select(Capture(), {"corpus": describe(tmp_path / "corpus", "corpus")}, tmp_path / "out")
+
+
+def test_further_examples_follow_in_their_order_with_their_gold(tmp_path: Path):
+    inputs = inputs_of(tmp_path, [answer(0, '{"figure": 100.0,  "name": "ALDER CO"}')], count=2)
+    write_jsonl(tmp_path / "corpus" / "students.jsonl", tiny_examples(5)[2:])
+    inputs["corpus"] = describe(tmp_path / "corpus", "corpus")
+    artifact, _ = select(Capture(), inputs, tmp_path / "out")
+    taught = list(read_jsonl(tmp_path / "out" / "train.jsonl", ChatExample))
+    assert [one.id for one in taught] == ["e0", "e1", "e2", "e3", "e4"]
+    assert taught[4].completion == tiny_examples(5)[4].completion
+    assert (artifact.metrics["examples"], artifact.metrics["from_gold"]) == (5, 4)

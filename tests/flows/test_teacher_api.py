@@ -73,14 +73,14 @@ def test_students_of_an_api_learn_its_verified_text_and_nothing_is_captured(sett
     assert stages["teacher"].components["section"]["endpoint"] == "https://teacher.example/v1"
     assert stages["distil"].components["inputs"].keys() == {"answers", "corpus"}
     for name in ("student:student-14b", "student:student-7b"):
-        assert stages[name].components["inputs"].keys() == {"teacher", "distilled"}
+        assert stages[name].components["inputs"].keys() == {"teacher", "distilled", "layers"}
         assert stages[name].components["section"]["loss"] == "sequence"
     assert "student-7b: loss sequence (the teacher's probabilities are not captured: behind" in "\n".join(notes)
 
 
 def test_without_an_endpoint_the_built_teacher_is_captured(settings: Settings) -> None:
     stages, _ = planned(settings)
-    assert stages["student:student-7b"].components["inputs"].keys() == {"teacher", "capture"}
+    assert stages["student:student-7b"].components["inputs"].keys() == {"teacher", "distilled", "capture", "layers"}
     assert stages["student:student-7b"].components["section"]["loss"] == "top_k"
     assert stages["teacher"].components["inputs"].keys() == {"model", "corpus"}
 

@@ -12,7 +12,7 @@ from contracts.errors import FitError, InputError, ServeError
 from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection
 from serving.benchmark import benchmark, plan_cells, usd_per_1m_output_tokens, warm_up_cell
-from serving.engine import Engine, cpu_cache_bytes, cpu_dtype, cpu_start, devices_used, vllm_engine
+from serving.engine import Engine, cpu_cache_bytes, cpu_start, devices_used, vllm_engine
 from serving.engine_metrics import read_counters
 from serving.load import Cell, Slo, arguments, load_point
 from serving.server import Server, ServerSettings
@@ -151,15 +151,6 @@ def test_price_at_the_peak(raw: dict[str, Any]) -> None:
     # 2 devices at 1.80 USD an hour, 1,000 tokens a second: 3.6 million tokens for 3.60 USD
     assert usd_per_1m_output_tokens(1.80, 2, [point, faster]) == pytest.approx(1.0)
     assert usd_per_1m_output_tokens(None, 2, [point]) is None
-
-
-def test_dtype_follows_the_processor(tmp_path: Path) -> None:
-    info = tmp_path / "cpuinfo"
-    info.write_text("flags\t\t: fpu avx512f avx512_bf16 avx512vl\n")
-    assert cpu_dtype(info) == "bfloat16"
-    info.write_text("flags\t\t: fpu avx512f avx512vl\n")
-    assert cpu_dtype(info) == "float32"
-    assert cpu_dtype(tmp_path / "none") == "float32"
 
 
 def test_an_engine_is_booked_with_the_devices_its_flags_take() -> None:

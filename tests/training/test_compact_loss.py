@@ -55,3 +55,14 @@ def test_a_batch_without_labels_is_a_finite_zero(tiny_model, batch):
     loss = compact_loss(model, batch | {"labels": torch.full_like(batch["input_ids"], IGNORED)})
     loss.backward()
     assert loss.item() == 0.0
+
+
+def test_bf16_gives_the_same_loss_to_its_own_digits_and_keeps_weights_in_fp32(tiny_model, batch, monkeypatch):
+    model = load_model(tiny_model.path)
+    exact = compact_loss(model, batch).item()
+    monkeypatch.setattr("training.device.cpu_multiplies_bf16", lambda: True)
+    mixed = compact_loss(model, batch)
+    mixed.backward()
+    assert mixed.item() == pytest.approx(exact, rel=2e-2)
+    assert mixed.item() != exact
+    assert {weight.grad.dtype for weight in model.parameters()} == {torch.float32}

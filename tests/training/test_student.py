@@ -14,6 +14,7 @@ import torch
 from contracts.artifacts import Artifact, describe
 from contracts.documents import write_jsonl
 from contracts.errors import FitError, GateError, InputError, TokenizerMismatch
+from contracts.reports import PrunedLayers
 from recipes.schema import Student
 from recipes.stage_sections import StudentSection
 from tests.tiny_model import tiny_examples, tiny_model
@@ -57,10 +58,18 @@ def write_capture(folder: Path, teacher: Artifact, count: int = 12) -> Artifact:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     folder = tmp_path_factory.mktemp("distil")
     teacher = tiny_model(folder / "teacher", layers=4)
-    return {"teacher": teacher, "capture": write_capture(folder / "capture", teacher)}
+    layers = folder / "layers"
+    layers.mkdir()
+    kept = PrunedLayers(kept={2: (0, 3), 4: (0, 1, 2, 3)}, loss_whole=1.0, rounds=[])
+    (layers / "layers.json").write_text(kept.model_dump_json(), encoding="utf-8")
+    return {
+        "teacher": teacher,
+        "capture": write_capture(folder / "capture", teacher),
+        "layers": describe(layers, "layers"),
+    }
 
 
-def section(keep: tuple[int, ...] = (0, 3), loss: str = "top_k", model: str = "", **changes) -> StudentSection:
+def section(layers: int = 2, loss: str = "top_k", model: str = "", **changes) -> StudentSection:
     optimiser = {
         "learning_rate": 5e-3,
         "schedule": "cosine",
@@ -69,9 +78,9 @@ def section(keep: tuple[int, ...] = (0, 3), loss: str = "top_k", model: str = ""
         "checkpoint_every_steps": 2,
     }
     settings = {key: changes.pop(key) for key in list(changes) if key in optimiser or key == "max_steps"}
-    start = {"model": model} if model else {"keep_first": 1, "keep_last": 1}
+    start = {"model": model} if model else {"layers": layers}
     recipe = Student(stands_for="7B", optimiser=optimiser | settings, **start, **changes)
-    return StudentSection(name="s", student=recipe, loss=loss, keep_layers=() if model else keep)
+    return StudentSection(name="s", student=recipe, loss=loss)
 
 
 def test_with_all_layers_kept_it_is_the_teacher(inputs: dict[str, Artifact]):
@@ -124,12 +133,21 @@ def test_it_learns_from_the_captured_probabilities(inputs: dict[str, Artifact], 
     assert (config["num_hidden_layers"], config["dtype"]) == (2, "bfloat16")
     assert load_tokenizer(tmp_path).chat_template == load_tokenizer(inputs["teacher"].path).chat_template
     assert load_model(tmp_path)(torch.tensor([[3, 4]])).logits.isfinite().all()
+    assert metrics["kept_layers"] == [0, 3]
+
+
+def test_a_pruned_student_keeps_the_teachers_embeddings(inputs: dict[str, Artifact], tmp_path: Path):
+    student(section(max_steps=2), inputs, tmp_path)
+    before, after = load_model(inputs["teacher"].path), load_model(tmp_path)
+    kept = before.get_input_embeddings().weight.to(torch.bfloat16).float()
+    assert torch.equal(after.get_input_embeddings().weight, kept)
+    assert not torch.equal(after.model.layers[1].mlp.up_proj.weight, before.model.layers[3].mlp.up_proj.weight)
 
 
 def test_the_first_loss_of_a_student_that_is_the_teacher_is_all_cross_entropy(
     inputs: dict[str, Artifact], tmp_path: Path
 ):
-    settings = section((0, 1, 2, 3), max_steps=1, learning_rate=1e-9, distillation_weight=1.0)
+    settings = section(4, max_steps=1, learning_rate=1e-9, distillation_weight=1.0)
     artifact, _ = student(settings, inputs, tmp_path)
     assert artifact.metrics["final_kl"] == pytest.approx(0, abs=2e-3)
     assert artifact.metrics["final_cross_entropy"] > 1
@@ -163,11 +181,11 @@ def test_a_sibling_with_other_ids_learns_text_and_is_refused_probabilities(input
 
 @pytest.fixture
 def distilled(inputs: dict[str, Artifact], tmp_path: Path) -> dict[str, Artifact]:
-    """What there is of a teacher behind an API: its verified text."""
+    """What there is where the teacher is behind an API: its verified text, and the layers of the built one."""
     folder = tmp_path / "distilled"
     folder.mkdir()
     write_jsonl(folder / "train.jsonl", tiny_examples(8))
-    return {"teacher": inputs["teacher"], "distilled": describe(folder, "distilled")}
+    return {name: inputs[name] for name in ("teacher", "layers")} | {"distilled": describe(folder, "distilled")}
 
 
 def test_without_a_capture_it_learns_the_distilled_text_in_its_own_ids(distilled: dict[str, Artifact], tmp_path: Path):
