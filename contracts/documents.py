@@ -12,6 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field
 Record = TypeVar("Record", bound=BaseModel)
 
 
+class Origin(BaseModel):
+    """Where a document came from: bytes ``[start, end)`` of a file of the corpus.
+
+    Of a compressed file the bytes count after decompression. ``part`` names what a byte range cannot: a row of a
+    Parquet file, a member of an archive, a page.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    """Relative to the corpus."""
+    start: int | None = Field(None, ge=0)
+    end: int | None = Field(None, ge=0)
+    part: str = ""
+
+
 class Document(BaseModel):
     """One text of a corpus. ``entity`` is what a split must not cut through (a filer, a property)."""
 
@@ -24,6 +40,8 @@ class Document(BaseModel):
     entity: str = ""
     date: str | None = None
     synthetic: bool = False
+    origin: Origin | None = None
+    """None: written by the house, or it stood in no file."""
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 

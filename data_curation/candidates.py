@@ -40,13 +40,12 @@ class Book:
         """Count a document out, and keep it readable."""
         document = candidate.document
         self.rejected.setdefault((document.source, document.synthetic), Counter())[reason] += 1
-        self._write(document.id, document.source, stage, reason, detail, document.text)
+        self._write(document, stage, reason, detail)
 
     def reject_example(self, task: str, candidate: Candidate, reason: str, detail: str = "") -> None:
         """An example that could not be made; its document stays."""
         self.example_rejects[f"{task}: {reason}"] += 1
-        document = candidate.document
-        self._write(document.id, document.source, f"examples/{task}", reason, detail, document.text)
+        self._write(candidate.document, f"examples/{task}", reason, detail)
 
     def quarantine(self, file: str, line: int, error: str) -> None:
         """A file (line 0) or line that cannot be read."""
@@ -60,10 +59,12 @@ class Book:
         elif not before.endswith("; ..."):
             self.quarantined[file] = f"{before}; ..."
 
-    def _write(self, identity: str, source: str, stage: str, reason: str, detail: str, text: str) -> None:
+    def _write(self, document: Document, stage: str, reason: str, detail: str) -> None:
         record = {
-            "id": identity, "source": source, "stage": stage, "reason": reason, "detail": detail,
-            "text": text[:SHOWN_CHARS],
+            "id": document.id, "source": document.source, "stage": stage, "reason": reason, "detail": detail,
+            "licence": document.licence, "entity": document.entity, "date": document.date,
+            "synthetic": document.synthetic, "origin": document.origin and document.origin.model_dump(),
+            "chars": len(document.text), "text": document.text[:SHOWN_CHARS],
         }  # fmt: skip
         self.rejected_out.write(json.dumps(record, ensure_ascii=False) + "\n")
 

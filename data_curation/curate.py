@@ -35,7 +35,7 @@ from data_curation.shards import Shards, assemble, clean, within_budget
 from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 T = TypeVar("T")
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"

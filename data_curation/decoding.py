@@ -30,6 +30,9 @@ class Line:
     number: int
     text: str = ""
     error: str = ""
+    start: int | None = None
+    """Its first byte in the file; None where the encoding does not tell."""
+    end: int | None = None
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -85,16 +88,22 @@ def _is_junk(raw: bytes) -> bool:
 
 def _byte_lines(stream: BinaryIO, skip: int) -> Iterator[Line]:
     stream.seek(skip)
-    number = 0
+    number, start = 0, skip
     while raw := stream.readline(LINE_LIMIT_BYTES):
         number += 1
+        begins, start = start, start + len(raw)
         if len(raw) == LINE_LIMIT_BYTES and not raw.endswith(b"\n"):
-            while (rest := stream.readline(LINE_LIMIT_BYTES)) and not rest.endswith(b"\n"):
-                pass
+            while rest := stream.readline(LINE_LIMIT_BYTES):
+                start += len(rest)
+                if rest.endswith(b"\n"):
+                    break
             yield Line(number, error=f"line over {LINE_LIMIT_BYTES >> 20} MiB")
             continue
         text = decode(raw)
-        yield Line(number, error="neither UTF-8 nor cp1252") if text is None else Line(number, text.rstrip("\r\n"))
+        if text is None:
+            yield Line(number, error="neither UTF-8 nor cp1252")
+        else:
+            yield Line(number, text.rstrip("\r\n"), start=begins, end=begins + len(raw))
 
 
 def _wide_lines(stream: BinaryIO, encoding: str) -> Iterator[Line]:

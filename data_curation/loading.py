@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts.documents import Document
+from contracts.documents import Document, Origin
 from contracts.errors import InputError, LicenceError, RecipeError
 from data_curation.candidates import Book, Candidate
 from data_curation.field_paths import lookup, text_of
+from data_curation.lineage import origin_of
 from data_curation.normalising import cut, normalised, parts, without_boilerplate
 from data_curation.quality import fault
 from data_curation.reading import Row, find_files, read_rows
@@ -30,6 +31,7 @@ class Raw:
     row: Row
     licence: str
     synthetic: bool
+    origin: Origin | None = None
 
 
 def check_licences(sources: dict[str, Source], curation: Curation) -> None:
@@ -68,6 +70,7 @@ def rows_of_corpus(name: str, source: Source, corpus: Path, book: Book) -> Itera
                 row=row,
                 licence=source.licence,
                 synthetic=False,
+                origin=origin_of(row),
             )
         if len(seen) == before and shown not in book.quarantined:
             book.quarantine(shown, 0, "holds no documents")
@@ -122,6 +125,7 @@ def _shaped(name: str, source: Source, raw: Raw, rules: tuple[re.Pattern[str], .
             entity=raw.entity or raw.identity,
             date=raw.date,
             synthetic=raw.synthetic,
+            origin=raw.origin,
             metadata=_plain_metadata(raw.row),
         )
         yield Candidate(document, raw.row if whole else {}, named_entity=bool(raw.entity))

@@ -6,13 +6,12 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import InputError
 from data_curation.decoding import LINE_LIMIT_BYTES, read_lines
 from data_curation.html_text import html_to_text
+from data_curation.lineage import Row, placed
 
-Row = dict[str, Any]
 Quarantine = Callable[[str, int, str], None]
 """Takes file, line (0: the whole file) and error."""
 FILE_LIMIT_CHARS = 256 * 1024 * 1024
@@ -67,22 +66,28 @@ def _json_rows(file: Path, shown: str, quarantine: Quarantine) -> Iterator[Row]:
                 quarantine(shown, line.number, f"broken JSON: {error}")
                 continue
             if isinstance(row, dict):
-                yield row
+                yield placed(row, shown, line.start, line.end)
             else:
                 quarantine(shown, line.number, f"is a JSON {type(row).__name__}, no object")
 
 
 def _csv_rows(file: Path, shown: str, quarantine: Quarantine) -> Iterator[Row]:
+    ends: int | None = 0
+
     def lines() -> Iterator[str]:
+        nonlocal ends
         for line in read_lines(file):
             if line.error:
                 quarantine(shown, line.number, line.error)
             else:
+                ends = line.end
                 yield line.text.replace("\x00", "") + "\n"
 
     reader = csv.DictReader(lines(), strict=True)
     while True:
         try:
+            _ = reader.fieldnames  # the header is read first, so that a row begins where it does
+            begins = ends
             row = next(reader)
         except StopIteration:
             return
@@ -92,7 +97,7 @@ def _csv_rows(file: Path, shown: str, quarantine: Quarantine) -> Iterator[Row]:
         if None in row:
             quarantine(shown, reader.line_num, "more cells than the header has columns")
         else:
-            yield dict(row)
+            yield placed(row, shown, begins, ends)
 
 
 def _whole_file(file: Path, shown: str, quarantine: Quarantine, as_html: bool) -> Iterator[Row]:
@@ -107,7 +112,8 @@ def _whole_file(file: Path, shown: str, quarantine: Quarantine, as_html: bool) -
             kept.append(line.text)
     text = "\n".join(kept)
     if text.strip():
-        yield {"id": shown, "text": html_to_text(text) if as_html else text}
+        whole = {"id": shown, "text": html_to_text(text) if as_html else text}
+        yield placed(whole, shown, 0, file.stat().st_size)
     elif not kept:
         quarantine(shown, 0, "no readable text")
     else:

@@ -1,0 +1,25 @@
+"""Lineage: a row that knows which bytes of which file it was read from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.documents import Origin
+
+
+class Row(dict[str, Any]):
+    """What a reader gives: a row's fields, and where they stood."""
+
+    origin: Origin | None = None
+
+
+def placed(fields: dict[str, Any], file: str, start: int | None, end: int | None, part: str = "") -> Row:
+    """``fields`` as a Row read from bytes ``[start, end)`` of ``file``, a path relative to the corpus."""
+    row = Row(fields)
+    row.origin = Origin(file=file, start=start, end=end, part=part)
+    return row
+
+
+def origin_of(row: dict[str, Any]) -> Origin | None:
+    """Where a row stood; None for rows that no reader made."""
+    return row.origin if isinstance(row, Row) else None
