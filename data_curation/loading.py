@@ -16,7 +16,7 @@ from data_curation.field_paths import lookup, text_of
 from data_curation.lineage import origin_of
 from data_curation.normalising import cut, normalised, parts, without_boilerplate
 from data_curation.quality import fault
-from data_curation.reading import Row, find_files, read_rows
+from data_curation.reading import find_files, read_rows
 from recipes.schema import Curation, Source
 
 
@@ -28,7 +28,7 @@ class Raw:
     text: str
     entity: str
     date: str | None
-    row: Row
+    row: dict[str, Any]
     licence: str
     synthetic: bool
     origin: Origin | None = None
