@@ -47,9 +47,10 @@ class Book:
         self.example_rejects[f"{task}: {reason}"] += 1
         self._write(candidate.document, f"examples/{task}", reason, detail)
 
-    def quarantine(self, file: str, line: int, error: str) -> None:
-        """A file (line 0) or line that cannot be read."""
-        self.quarantine_out.write(json.dumps({"file": file, "line": line, "error": error}, ensure_ascii=False) + "\n")
+    def quarantine(self, file: str, line: int, error: str, start: int | None = None, end: int | None = None) -> None:
+        """A file (line 0) or line that cannot be read, and its bytes ``[start, end)`` where they are known."""
+        record = {"file": file, "line": line, "error": error, "start": start, "end": end}
+        self.quarantine_out.write(json.dumps(record, ensure_ascii=False) + "\n")
         before = self.quarantined.get(file)
         shown = error if line == 0 else f"line {line}: {error}"
         if before is None:
@@ -64,7 +65,8 @@ class Book:
             "id": document.id, "source": document.source, "stage": stage, "reason": reason, "detail": detail,
             "licence": document.licence, "entity": document.entity, "date": document.date,
             "synthetic": document.synthetic, "origin": document.origin and document.origin.model_dump(),
-            "chars": len(document.text), "text": document.text[:SHOWN_CHARS],
+            "chars": len(document.text), "tokens": len(document.text.split()),
+            "text": document.text[:SHOWN_CHARS],
         }  # fmt: skip
         self.rejected_out.write(json.dumps(record, ensure_ascii=False) + "\n")
 

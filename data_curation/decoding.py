@@ -1,126 +1,128 @@
-"""Bytes to text, line by line, so that one bad line, or one of 100 MB, costs that line only."""
+"""Bytes to text, line by line, so that one bad line, or one of 200 MB, costs that line only.
+
+Every line knows its bytes in the stream, those without a text as well: lines and what they follow tile the file.
+"""
 
 from __future__ import annotations
 
 import codecs
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
+
+from data_curation.encodings import WESTERN, decode, detect
+from data_curation.opening import Unreadable
 
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
+"""A line is one document, and one of 16 MiB would be a book of 8,000 pages. It bounds the memory of a reader."""
 PROBE_BYTES = 64 * 1024
-JUNK_SHARE = 0.01
-"""Share of control characters above which bytes are no text."""
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-CONTROL = bytes(set(range(32)) - {9, 10, 12, 13, 27}) + b"\x7f"
+NUL = "holds NUL bytes"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line with its number from 1; ``error`` says why there is no text."""
 
     number: int
     text: str = ""
     error: str = ""
-    start: int | None = None
-    """Its first byte in the file; None where the encoding does not tell."""
+    start: int = 0
+    """Its first byte in the (decompressed) file."""
     end: int | None = None
+    """None: to the end of the file, wherever that is."""
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a text file in whatever encoding; a file that is no text gives one Line with the error, number 0."""
-    with path.open("rb") as stream:
-        probe = stream.read(PROBE_BYTES)
-        stream.seek(0)
+def buffered(raw: bytes) -> io.BufferedReader:
+    """Bytes in memory as the stream that ``read_lines`` takes."""
+    return io.BufferedReader(io.BytesIO(raw), max(len(raw), PROBE_BYTES))
+
+
+def read_lines(stream: io.BufferedReader) -> Iterator[Line]:
+    """The lines of a text file in whatever encoding, without their ends.
+
+    A file that is no text gives one Line with the error and number 0; a stream that breaks ends with a Line that
+    says so.
+    """
+    number, position = 0, 0
+    try:
+        probe = stream.peek(PROBE_BYTES)[:PROBE_BYTES]
         encoding = detect(probe)
         if encoding is None:
             yield Line(0, error="binary, not text")
-        elif encoding in ("utf-8", "utf-8-sig"):
-            yield from _byte_lines(stream, skip=len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
-        else:
-            yield from _wide_lines(stream, encoding)
+            return
+        position = len(stream.read(_mark_bytes(probe, encoding)))
+        for line in _lines(stream, encoding, position):
+            yield line
+            number, position = line.number, line.end or position
+    except Unreadable as broken:
+        yield Line(number + 1, error=broken.reason, start=position)
 
 
-def detect(probe: bytes) -> str | None:
-    """The encoding that a file's first bytes speak for; None for binary junk.
-
-    ``utf-8`` also stands for single-byte text: each line falls back to cp1252 on its own.
-    """
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if probe.startswith(mark):
-            return encoding
-    if not probe:
-        return "utf-8"
-    even, odd = probe[0::2].count(0), probe[1::2].count(0)
-    half = len(probe) / 2
-    if odd > 0.4 * half and even < 0.05 * half:
-        return "utf-16-le"
-    if even > 0.4 * half and odd < 0.05 * half:
-        return "utf-16-be"
-    return None if _is_junk(probe) else "utf-8"
+def _mark_bytes(probe: bytes, encoding: str) -> int:
+    """The length of the byte order mark."""
+    if encoding.startswith("utf-32"):
+        return 4 if probe.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) else 0
+    if encoding.startswith("utf-16"):
+        return 2 if probe.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 0
+    return 3 if probe.startswith(codecs.BOM_UTF8) else 0
 
 
-def decode(raw: bytes) -> str | None:
-    """One line's text: UTF-8, else cp1252; None for junk."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    if _is_junk(raw):
-        return None
-    try:
-        return raw.decode("cp1252")
-    except UnicodeDecodeError:
-        return None
-
-
-def _is_junk(raw: bytes) -> bool:
-    return b"\x00" in raw or len(raw) - len(raw.translate(None, CONTROL)) > JUNK_SHARE * len(raw)
-
-
-def _byte_lines(stream: BinaryIO, skip: int) -> Iterator[Line]:
-    stream.seek(skip)
-    number, start = 0, skip
-    while raw := stream.readline(LINE_LIMIT_BYTES):
-        number += 1
-        begins, start = start, start + len(raw)
-        if len(raw) == LINE_LIMIT_BYTES and not raw.endswith(b"\n"):
-            while rest := stream.readline(LINE_LIMIT_BYTES):
-                start += len(rest)
-                if rest.endswith(b"\n"):
-                    break
-            yield Line(number, error=f"line over {LINE_LIMIT_BYTES >> 20} MiB")
-            continue
-        text = decode(raw)
-        if text is None:
-            yield Line(number, error="neither UTF-8 nor cp1252")
-        else:
-            yield Line(number, text.rstrip("\r\n"), start=begins, end=begins + len(raw))
-
-
-def _wide_lines(stream: BinaryIO, encoding: str) -> Iterator[Line]:
-    reader = io.TextIOWrapper(stream, encoding=encoding, newline=None)
+def _lines(stream: BinaryIO, encoding: str, start: int) -> Iterator[Line]:
+    width = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
+    newline = "\n".encode(encoding)
     number = 0
-    while True:
-        try:
-            text = reader.readline(LINE_LIMIT_BYTES)
-        except UnicodeError:
-            yield Line(number + 1, error=f"not {encoding}, though it begins as such")
-            return
-        if not text:
-            return
+    while raw := _line_bytes(stream, newline, width):
         number += 1
-        if len(text) == LINE_LIMIT_BYTES and not text.endswith("\n"):
-            while (rest := reader.readline(LINE_LIMIT_BYTES)) and not rest.endswith("\n"):
-                pass
-            yield Line(number, error=f"line over {LINE_LIMIT_BYTES >> 20} MiB")
-            continue
-        yield Line(number, text.rstrip("\r\n"))
+        end = start + len(raw)
+        if len(raw) >= LINE_LIMIT_BYTES and not raw.endswith(newline):
+            del raw
+            end += _skip_line(stream, newline, width)
+            line = Line(number, "", f"line over {LINE_LIMIT_BYTES >> 20} MiB", start, end)
+        else:
+            line = Line(number, *_text_or_error(raw, encoding, width), start, end)
+        yield line
+        start = end
+
+
+def _line_bytes(stream: BinaryIO, newline: bytes, width: int, most: int = LINE_LIMIT_BYTES) -> bytes:
+    """The next line with its end, or ``most`` bytes of it. In UTF-16 a byte 0x0A may be half of another letter."""
+    raw = stream.readline(most)
+    if width == 1:
+        return raw
+    pieces, length = [raw], len(raw)
+    while raw:
+        rest = stream.read(-length % width)
+        length += len(rest)
+        pieces.append(rest)
+        tail = b"".join(pieces[-width:])[-width:]
+        if tail == newline or length >= most:
+            break
+        raw = stream.readline(most - length)
+        length += len(raw)
+        pieces.append(raw)
+    return b"".join(pieces)
+
+
+def _skip_line(stream: BinaryIO, newline: bytes, width: int) -> int:
+    """Pass over the rest of a line that is too long; the bytes passed."""
+    passed = 0
+    while rest := _line_bytes(stream, newline, width, PROBE_BYTES):
+        passed += len(rest)
+        if rest.endswith(newline):
+            break
+    return passed
+
+
+def _text_or_error(raw: bytes, encoding: str, width: int) -> tuple[str, str]:
+    if width > 1:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            return "", f"not {encoding}, as the rest of the file is"
+        return (text.rstrip("\r\n"), "") if "\x00" not in text else ("", NUL)
+    if b"\x00" in raw:
+        return "", NUL
+    text_or_none = decode(raw, encoding)
+    if text_or_none is None:
+        names = {"utf-8": WESTERN}.get(encoding, encoding)
+        return "", f"neither UTF-8 nor {names}"
+    return text_or_none.rstrip("\r\n"), ""

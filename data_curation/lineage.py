@@ -11,11 +11,16 @@ class Row(dict[str, Any]):
     """What a reader gives: a row's fields, and where they stood."""
 
     origin: Origin | None = None
+    whole: bool = False
+    """The reader named the fields, ``id`` and ``text`` among them: a recipe's field paths are not for them."""
 
 
-def placed(fields: dict[str, Any], file: str, start: int | None, end: int | None, part: str = "") -> Row:
+def placed(
+    fields: dict[str, Any], file: str, start: int | None, end: int | None, part: str = "", whole: bool = False
+) -> Row:
     """``fields`` as a Row read from bytes ``[start, end)`` of ``file``, a path relative to the corpus."""
     row = Row(fields)
+    row.whole = whole
     row.origin = Origin(file=file, start=start, end=end, part=part)
     return row
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from contracts.documents import Document, Origin
 from contracts.errors import InputError, LicenceError, RecipeError
+from data_curation.arrivals import Fault, Identities, date_fault
 from data_curation.candidates import Book, Candidate
 from data_curation.field_paths import lookup, text_of
 from data_curation.lineage import origin_of
 from data_curation.normalising import cut, normalised, parts, without_boilerplate
 from data_curation.quality import fault
-from data_curation.reading import find_files, read_rows
+from data_curation.reading import PdfReader, Row, find_files, read_rows, shown_name
 from recipes.schema import Curation, Source
 
 
@@ -32,6 +33,8 @@ class Raw:
     licence: str
     synthetic: bool
     origin: Origin | None = None
+    fault: Fault | None = None
+    """Why it falls as it arrives, whatever its text."""
 
 
 def check_licences(sources: dict[str, Source], curation: Curation) -> None:
@@ -53,27 +56,33 @@ def refuse_licence(source: str, licence: str, curation: Curation) -> None:
 
 def rows_of_corpus(name: str, source: Source, corpus: Path, book: Book) -> Iterator[Raw]:
     """The source's documents in the corpus."""
-    seen: set[str] = set()
-    for file in find_files(corpus, source.path):
-        shown = str(file.relative_to(corpus)) if corpus.is_dir() else file.name
-        before = len(seen)
-        for number, row in enumerate(read_rows(file, shown, book.quarantine)):
-            identity = " ".join(text_of(lookup(row, source.id)).split()) or f"{file.stem}/{number}"
-            identity = identity if identity not in seen else f"{identity}#{number}"
-            seen.add(identity)
-            path = "text" if set(row) == {"id", "text"} else source.text
-            yield Raw(
-                identity=f"{name}/{identity}",
-                text=text_of(lookup(row, path)),
-                entity=text_of(lookup(row, source.entity)).strip() if source.entity else "",
-                date=(text_of(lookup(row, source.date)).strip() or None) if source.date else None,
-                row=row,
-                licence=source.licence,
-                synthetic=False,
-                origin=origin_of(row),
-            )
-        if len(seen) == before and shown not in book.quarantined:
-            book.quarantine(shown, 0, "holds no documents")
+    identities = Identities()
+    with PdfReader() as pdf:
+        for file in find_files(corpus, source.path):
+            shown = shown_name(file, corpus)
+            number = -1
+            for number, row in enumerate(read_rows(file, shown, book.quarantine, pdf)):
+                yield _raw(name, source, row, identities, shown, f"{Path(shown).stem}/{number}")
+            if number < 0 and shown not in book.quarantined:
+                book.quarantine(shown, 0, "holds no documents")
+
+
+def _raw(name: str, source: Source, row: Row, identities: Identities, shown: str, otherwise: str) -> Raw:
+    """A row as the source's fields read it; ``otherwise`` is the id of a row that has none."""
+    whole = row.whole or set(row) == {"id", "text"}
+    identity, fault = identities.take(text_of(lookup(row, "id" if whole else source.id)).strip() or otherwise, shown)
+    date = text_of(lookup(row, source.date)).strip() or None if source.date else None
+    return Raw(
+        identity=f"{name}/{identity}",
+        text=text_of(lookup(row, "text" if whole else source.text)),
+        entity=text_of(lookup(row, source.entity)).strip() if source.entity else "",
+        date=date,
+        row=row,
+        licence=source.licence,
+        synthetic=False,
+        origin=origin_of(row),
+        fault=fault or date_fault(date),
+    )
 
 
 def rows_of_writer(written: Path) -> Iterator[Raw]:
@@ -98,6 +107,9 @@ def candidates(name: str, source: Source, raws: Iterable[Raw], curation: Curatio
         for candidate in _shaped(name, source, raw, rules):
             document = candidate.document
             book.read[name, document.synthetic] += 1
+            if raw.fault:
+                book.reject(candidate, "reading", *raw.fault)
+                continue
             broken = fault(document.text, curation)
             key = hashlib.sha256(document.text.casefold().encode()).digest()
             if broken:

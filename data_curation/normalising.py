@@ -6,14 +6,16 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from data_curation.mojibake import mended
+
 INVISIBLE = dict.fromkeys([*range(0x200B, 0x2010), 0xFEFF, 0x00AD, *range(0x00, 0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
 RULE = re.compile(r"([_=\-.*~•])(?:[ \t]?\1){4,}")
 BLANKS = re.compile(r"[ \t\xa0\u2000-\u200a\u202f\u3000]+")
 
 
 def normalised(text: str) -> str:
-    """NFC; runs of blanks and of empty lines folded; ``_____`` and other drawn rules removed."""
-    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").translate(INVISIBLE)
+    """Mojibake mended; NFC; runs of blanks and of empty lines folded; ``_____`` and other drawn rules removed."""
+    text = unicodedata.normalize("NFC", mended(text)).replace("\r\n", "\n").replace("\r", "\n").translate(INVISIBLE)
     text = BLANKS.sub(" ", RULE.sub(" ", text))
     return re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", text)).strip()
 

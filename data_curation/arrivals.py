@@ -1,0 +1,66 @@
+"""What a row claims about itself, checked as it arrives: its id and its date."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+ID_CHARS = 200
+"""Longer ids (a text in the wrong column) are cut, and kept apart by a hash."""
+EARLIEST_YEAR, LATEST_YEAR = 1500, 2100
+"""Dates beyond are placeholders (9999-12-31 for "no end") or slips."""
+YEAR = re.compile(r"(?<!\d)(\d{4})(\d{4})?(?!\d)")
+"""On its own, or before or behind month and day (``20151231``, ``12312015``)."""
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+Fault = tuple[str, str]
+"""Reason and detail of a rejection."""
+
+
+@dataclass
+class Identities:
+    """The ids of one source so far, and the file of each. Grows with the number of documents, 200 bytes each."""
+
+    file_of: dict[str, str] = field(default_factory=dict)
+
+    def take(self, claimed: str, file: str) -> tuple[str, Fault | None]:
+        """An id that no other document has, and the fault of a second row with one id in one file.
+
+        Over several files ids may well start again, so there the later row is renamed and stays.
+        """
+        identity = tidy(claimed)
+        before = self.file_of.get(identity)
+        fault = ("duplicate_id", f"{identity} stands in {file} before") if before == file else None
+        free, count = identity, 1
+        while free in self.file_of:
+            count += 1
+            free = f"{identity}#{count}"
+        self.file_of[free] = file
+        return free, fault
+
+
+def tidy(identity: str) -> str:
+    """An id on one line, printable, of at most ``ID_CHARS``."""
+    plain = " ".join(identity.split())
+    if not plain.isprintable():
+        plain = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
+    if len(plain) <= ID_CHARS:
+        return plain
+    return f"{plain[: ID_CHARS - 20]}~{hashlib.sha256(plain.encode()).hexdigest()[:16]}"
+
+
+def date_fault(date: str | None) -> Fault | None:
+    """Why a date cannot be: a year out of reach, a 13th month. Words and forms without a year are not judged."""
+    if not date:
+        return None
+    year = YEAR.search(date)
+    if year and not any(EARLIEST_YEAR <= int(digits) <= LATEST_YEAR for digits in year.groups("0")):
+        return "impossible_date", f"{date[:40]}: years from {EARLIEST_YEAR} to {LATEST_YEAR}"
+    day = ISO_DAY.match(date.strip())
+    if day:
+        try:
+            datetime.date.fromisoformat(day[0])
+        except ValueError as error:
+            return "impossible_date", f"{date[:40]}: {error}"
+    return None
