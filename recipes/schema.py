@@ -13,6 +13,7 @@ from pydantic.config import JsonDict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+PersonalDataAction = Literal["mask", "reject", "keep"]
 SIZED: JsonDict = {"sized": True}
 NOT_IDENTITY: JsonDict = {"identity": False}
 
@@ -57,6 +58,16 @@ class Source(Section):
     max_chars: int = Field(20_000, ge=100)
     """Longer texts are split (pretraining) or cut (tasks) at a paragraph end."""
     max_documents: int = sized(1_000_000, ge=1)
+    languages: tuple[str, ...] | None = None
+    """In place of ``curation.languages``."""
+    quality_families: tuple[str, ...] | None = None
+    """In place of ``curation.quality_families`` (pretraining) or none (other uses)."""
+    quality: dict[str, float | None] = {}
+    """On top of ``curation.quality``."""
+    personal_data: PersonalDataAction | None = None
+    """In place of ``curation.personal_data``."""
+    person_fields: tuple[str, ...] = ()
+    """Field paths of people's names (a listing's host): they are personal data in the text and in the metadata."""
 
 
 class Window(Section):
@@ -119,6 +130,14 @@ class Curation(Section):
     min_words: int = Field(5, ge=0)
     max_symbol_share: Share = 0.6
     max_repeated_line_share: Share = 0.6
+    languages: tuple[str, ...] = ("en",)
+    """ISO 639-1 codes of the languages wanted; empty: all. A text too short to tell stays."""
+    quality_families: tuple[str, ...] = ("gopher", "gopher_repetition", "c4", "fineweb")
+    """Published rules for pretraining text, by the family they stand under in ``recipes/quality_rules.yaml``."""
+    quality: dict[str, float | None] = {}
+    """Rule to another threshold than the published one; null switches it off."""
+    personal_data: PersonalDataAction = "mask"
+    """``mask``: placeholders like [EMAIL]; ``reject``: the document falls; ``keep``: nothing is looked for."""
     near_duplicate_jaccard: Share = 0.8
     shingle_words: int = Field(5, ge=1)
     bands: int = Field(14, ge=1)

@@ -1,0 +1,123 @@
+"""Phones, and people's names where they stand as a contact: the two kinds that only their surroundings give away."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+from data_curation.personal_patterns import Span
+
+NORTH_AMERICAN = re.compile(
+    r"(?<![\w.,$€£/+(-])(?:\+?1[ .-]?)?(?:\(\s?[2-9]\d\d\s?\)[ .-]{0,2}|[2-9]\d\d([.-]))"
+    r"[2-9]\d\d(?(1)\1|[ .-])\d{4}(?![\w-]|[.,]\d)"
+)
+"""(202) 555-0143, 202-555-0143, 202.555.0143, with or without a leading 1: known by their form."""
+INTERNATIONAL = re.compile(r"(?<![\w+.,$€£-])\+[1-9]\d{0,2}(?:[ .\-()/]{0,3}\d){6,13}(?![\w]|[.,]\d)")
+LOCAL = re.compile(r"(?<![\w.,$€£/-])\(?\d(?:[ .\-()/]{0,2}\d){6,14}(?![\w%]|[.,]\d)")
+"""Any grouping, only behind a word for a phone."""
+PHONE_WORDS = re.compile(
+    r"(?:\btel(?:ephone)?\b|\b(?:cell|mobile)(?! home)\b|\bphone\b|\bfax\b|\bcall\b|\btext(?: me| us)?\b|\bwhatsapp\b|"
+    r"\bvoicemail\b|\bdial\b|\bhotline\b|\btelefon\b|☎|📞|(?:^|[\s|(,;])(?:t|p|m|c|f|ph)\s?[:.])[^\d\n]{0,25}$",
+    re.IGNORECASE,
+)
+PHONE_WORD_CHARS = 45
+EXTENSION = re.compile(r",? ?(?:ext\.?|extension|x) ?\d{1,5}\b", re.IGNORECASE)
+
+WORD = r"(?:(?:Mc|Mac|[DO]['’])?[A-ZÀ-Þ][a-zà-ÿ]{1,20}(?:-[A-ZÀ-Þ][a-zà-ÿ]{1,20})?|[A-Z]\.)"
+TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|Prof|Miss|Mx)\.? )"
+INITIAL = re.compile(r"[A-Z]?\.?")
+FULL_NAME = rf"{TITLE}?{WORD}(?: (?:{WORD}|(?:van|von|de|der|la|del|di|bin|al)\b)){{1,4}}|{TITLE}{WORD}"
+FIRST_NAMES = rf"{WORD}(?: {WORD}){{0,2}}(?:(?: and | & |, ){WORD}(?: {WORD}){{0,2}})?"
+ROLE = re.compile(
+    r"(?i:\b(?:contact(?: person| name)?|attn\.?|attention|c/o|prepared by|submitted by|point of contact|owner|"
+    r"(?:listing|leasing|property) (?:agent|manager)|realtor|landlord|tenant|applicant|care of))"
+    rf"\s?[:–-]\s{{0,3}}(?P<name>{FULL_NAME})"
+)
+HOST = re.compile(
+    r"(?i:\bhosted by|\byour (?:super)?hosts?(?: is| are|,|:)|\bhosts?(?: name)?:|\bmy name is|\bour names are|"
+    r"\bmeet your hosts?,?|\bmanaged by|\bask for)"
+    rf"\s{{1,3}}(?P<name>{FIRST_NAMES})"
+)
+SIGNED = re.compile(
+    rf"(?im:^(?:cheers|best|thanks|sincerely|yours|(?:warm|kind|best) regards)[,!]?\n)(?P<name>{FIRST_NAMES})(?=\n|$)"
+)
+REACH = re.compile(
+    r"(?i:\b(?:contact|call|e-?mail|text|reach|write to|reach out to|speak (?:to|with)))\s"
+    rf"(?P<name>{FULL_NAME})"
+)
+REACH_CHARS = 60
+"""How far behind such a name its phone or address may stand."""
+OF_NO_PERSON = """
+inc llc llp ltd corp corporation company co lp plc trust bank group fund partners holdings capital associates
+services service department dept office board commission council committee agency authority bureau division unit
+team desk center centre relations resources general counsel legal corporate secretary treasurer president officer
+director manager administrator administration agent customer support human sales leasing management property
+properties chief vice executive financial investor investors public media information compliance operations accounts
+accounting payable receivable treasury finance risk audit tax law loan credit closing claims city county state town
+village street avenue road suite floor building park plaza square house home apartment apartments hotel zoning
+planning clerk mayor north south east west united states america american national federal the a an this our your my
+we you us it if for in on at to of or please any all no new about as by with from emergency airbnb vrbo marriott
+google facebook january february march april may june july august september october november december monday tuesday
+wednesday thursday friday saturday sunday agreement section article notice borrower lender seller buyer purchaser
+licensee licensor landlord tenant lessor lessee owner contractor architect employer employee parties party copy fax
+telephone phone email mail attention washington york francisco angeles chicago boston london options option me him
+her them professional superhost local great
+"""
+"""Words of firms, offices, places and forms: where one stands, there is no name."""
+NO_NAMES = frozenset(OF_NO_PERSON.split())
+
+
+def phones(text: str) -> Iterator[Span]:
+    """Phone and fax numbers, with their extension."""
+    for found in NORTH_AMERICAN.finditer(text):
+        yield found.start(), _with_extension(text, found.end())
+    for found in INTERNATIONAL.finditer(text):
+        if 8 <= _digits(found.group()) <= 15:
+            yield found.start(), _with_extension(text, found.end())
+    for found in LOCAL.finditer(text):
+        before = text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]
+        if 7 <= _digits(found.group()) <= 15 and PHONE_WORDS.search(before):
+            yield found.start(), _with_extension(text, found.end())
+
+
+def names(text: str, contacts: Iterable[Span]) -> Iterator[Span]:
+    """Names behind "contact:", "hosted by" and the like, or between "call" and one of ``contacts`` (phones, emails)."""
+    ends = sorted(start for start, _ in contacts)
+    for pattern in (ROLE, HOST, SIGNED):
+        yield from (found.span("name") for found in pattern.finditer(text) if is_name(found["name"]))
+    if ends:
+        for found in REACH.finditer(text):
+            behind = bisect_left(ends, found.end("name"))
+            near = behind < len(ends) and ends[behind] <= found.end("name") + REACH_CHARS
+            if near and is_name(found["name"]):
+                yield found.span("name")
+
+
+def known_names(text: str, people: Iterable[str]) -> Iterator[Span]:
+    """Every place where a person stands whom a field of the document names: the whole name, or its first part."""
+    for person in people:
+        whole = " ".join(person.split())
+        if not is_name(whole):
+            continue
+        first = re.split(r"[ ,&+/]", whole)[0]
+        wanted = [part for part in dict.fromkeys((whole, first)) if len(part) >= 3]
+        if wanted:
+            alternatives = "|".join(re.escape(part) for part in wanted)
+            yield from (found.span() for found in re.finditer(rf"(?<!\w)(?:{alternatives})(?!\w)", text))
+
+
+def is_name(words: str) -> bool:
+    """False where a word of it belongs to a firm, an office, a place or the form."""
+    return not any(
+        word.casefold().strip(".,") in NO_NAMES for word in re.split(r"[\s&,-]+", words) if not INITIAL.fullmatch(word)
+    )
+
+
+def _digits(text: str) -> int:
+    return sum(character.isdigit() for character in text)
+
+
+def _with_extension(text: str, end: int) -> int:
+    found = EXTENSION.match(text, end)
+    return found.end() if found else end
