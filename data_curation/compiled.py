@@ -1,0 +1,112 @@
+"""How loops are compiled: once a machine and version of their code, kept in a folder that can be written.
+
+The compiler's own cache looks only at the file of the function that is asked for. A change in a loop that it calls,
+in another file, would go unseen and the old machine code would run. So the folder's name holds a digest of every file
+with loops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+LOOPS = (
+    "compiled.py", "folding.py", "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py", "scan_loop.py",
+    "text_loops.py", "text_measures.py",
+)  # fmt: skip
+"""The files whose functions are compiled."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def loop(function: F) -> F:
+    """Compile a function over arrays on its first call; it runs without the interpreter's lock."""
+    compiled: F = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")(function)
+    return compiled
+
+
+def cache_folder() -> Path:
+    """Where compiled loops lie: beside the code, else in the user's cache, else in a folder for this process only."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in LOOPS)).hexdigest()[:12]
+    told = numba.config.CACHE_DIR
+    places = [Path(told)] if told else [here / "__pycache__", Path.home() / ".cache" / "stillroom"]
+    for place in places:
+        folder = place / f"loops-{digest}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (OSError, RuntimeError):
+            continue
+        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
+            return folder
+    return Path(tempfile.mkdtemp(prefix="stillroom-loops-"))
+
+
+numba.config.CACHE_DIR = str(cache_folder())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load8(context: Any, data: Any, position: Any) -> Any:
+    """The eight bytes of a uint8 array from ``position`` on, as one little-endian uint64; no bounds are checked."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = target.make_array(signature.args[0])(target, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(data, types.intp), generate
+
+
+BLOCK = 64
+"""Bytes that ``mask`` and ``copy`` take at a time; they read past what is asked for, so arrays need that much room."""
+
+
+def _vector(target: Any, builder: Any, kind: Any, array: Any, position: Any) -> Any:
+    place = builder.gep(target.make_array(kind)(target, builder, array).data, [position])
+    return builder.bitcast(place, ir.VectorType(ir.IntType(8), BLOCK).as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mask(context: Any, data: Any, position: Any, bits: Any) -> Any:
+    """Which of 64 bytes of a uint8 array have one of ``bits`` set: a uint64, the first byte its lowest bit."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), BLOCK)
+        loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
+        wide = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[2], ir.Constant(ir.IntType(32), 0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
+        wanted = builder.shuffle_vector(wide, ir.Constant(vector, ir.Undefined), lanes)
+        found = builder.icmp_unsigned("!=", builder.and_(loaded, wanted), ir.Constant(vector, [0] * BLOCK))
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(data, types.intp, types.uint8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy(context: Any, to: Any, at: Any, data: Any, position: Any) -> Any:
+    """Copy 64 bytes of a uint8 array into another."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        loaded = builder.load(_vector(target, builder, signature.args[2], *arguments[2:]), align=1)
+        builder.store(loaded, _vector(target, builder, signature.args[0], *arguments[:2]), align=1)
+        return target.get_dummy_value()
+
+    return types.void(to, types.intp, data, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(context: Any, value: Any) -> Any:
+    """The place of the lowest bit that is set in a uint64; 64 where none is."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.intp(types.uint64), generate

@@ -1,0 +1,154 @@
+"""The kernel of curation: one pass over a batch of texts in Arrow, and everything that later steps need of each text.
+
+Texts stay bytes: no Python string is made. A batch gives a content hash, MinHash band keys, shingles, n-grams of
+evaluation texts, a hash of the text's numbers and, where wanted, the counts that quality rules read (``measures``).
+What a document gets depends on its own bytes and on ``Wanted`` alone, so any cut into batches and any number of
+workers gives the same; every runner calls ``scan``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_curation.letters import letters
+from data_curation.minhash import common_table, hash_parameters
+from data_curation.ngram_table import NgramTable, no_ngrams
+from data_curation.scan_loop import ngram_hashes, scan_documents, word_sums
+from data_curation.text_measures import MEASURES, no_stop_words
+from recipes.schema import Curation
+
+Bytes = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+U64 = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+KERNEL_VERSION = 1
+"""Raised when any hash changes: what is kept on disk from another version is no use."""
+HIT = np.dtype([("document", "<i8"), ("word", "<i8"), ("size", "<i8"), ("slot", "<i8")])
+HITS_AT_FIRST = 4_096
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the kernel shall find. ``common`` is a table of boilerplate shingles (``minhash.common_table``)."""
+
+    shingle_words: int = 5
+    bands: int = 14
+    rows: int = 8
+    """No bands: no band keys. No shingle words: no shingles either."""
+    common: U32 = field(default_factory=lambda: common_table(np.zeros(0, np.uint32)))
+    ngrams: NgramTable = field(default_factory=no_ngrams)
+    figures: bool = True
+    measures: bool = False
+    stop_words: U64 = field(default_factory=no_stop_words)
+    """Hashes of the words whose presence is told (``text_measures.stop_word_hashes``), at most 64."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found, one row a document in the order given."""
+
+    content: U64
+    """(documents, 2): 128 bits of the folded text; equal ones are exact duplicates. Not made to stand an attacker."""
+    words: Ints
+    bands: U64
+    """(documents, bands); meaningless where ``words`` is 0."""
+    shingles: U32
+    """Of all documents one after the other, in reading order, with repeats."""
+    shingle_ends: Ints
+    """Where each document's shingles end in ``shingles``."""
+    figures: U64
+    """Equal for texts with the same set of numbers; 0 for none or where not wanted."""
+    hits: NDArray[Any]
+    """Records of ``HIT``: document, first word, size and slot in the table's keys, ordered by the first three."""
+    measures: NDArray[Any]
+    """Records of ``text_measures.MEASURES``; empty where not wanted."""
+
+    def shingles_of(self, document: int) -> U32:
+        """A document's shingles, in reading order."""
+        return self.shingles[self.shingle_ends[document - 1] if document else 0 : self.shingle_ends[document]]
+
+
+def wanted(curation: Curation, **more: Any) -> Wanted:
+    """The recipe's shingles and bands."""
+    return Wanted(curation.shingle_words, curation.bands, curation.rows, **more)
+
+
+def scan(texts: pa.Array | pa.ChunkedArray, what: Wanted) -> Scan:
+    """The pass over one batch, in the calling thread. A null counts as an empty text."""
+    data, offsets = buffers_of(texts)
+    documents = len(offsets) - 1
+    factors, addends = hash_parameters(what.bands * what.rows)
+    size = int(offsets[-1] - offsets[0])
+    content, words = np.zeros((documents, 2), np.uint64), np.zeros(documents, np.int64)
+    bands, figures = np.zeros((documents, what.bands), np.uint64), np.zeros(documents, np.uint64)
+    shingles = np.empty(size // 2 + documents + 1 if what.shingle_words else 0, np.uint32)
+    ends = np.zeros(documents, np.int64)
+    measures = np.zeros(documents if what.measures else 0, MEASURES)
+    room = HITS_AT_FIRST if what.ngrams.sizes.size else 1
+    while True:
+        hits = np.zeros((room, 4), np.int64)
+        found = scan_documents(
+            data, offsets, *letters(), what.shingle_words, factors, addends, what.rows, what.common, what.ngrams.keys,
+            what.ngrams.bits, what.ngrams.sizes, what.figures, what.stop_words, content, words, bands, shingles, ends,
+            figures, hits, measures.view(np.int32).reshape(len(measures), measures.itemsize // 4),
+        )  # fmt: skip
+        if found <= room:
+            break
+        room = found
+    kept = shingles[: ends[-1] if documents and what.shingle_words else 0].copy()
+    records = hits[:found].view(HIT).reshape(-1)
+    order = np.lexsort((records["size"], records["word"], records["document"]))
+    return Scan(content, words, bands, kept, ends, figures, records[order], measures)
+
+
+def scan_all(batches: Iterable[pa.Array], what: Wanted, workers: int = 1) -> Iterator[Scan]:
+    """``scan`` of each batch, in order, on a pool of threads; at most two batches a worker are held at a time."""
+    if workers <= 1:
+        yield from (scan(batch, what) for batch in batches)
+        return
+    under_way: deque[Future[Scan]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="scan") as pool:
+        for batch in batches:
+            under_way.append(pool.submit(scan, batch, what))
+            if len(under_way) >= 2 * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def buffers_of(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Ints]:
+    """The bytes of all texts and where each begins and ends (one offset more than there are texts)."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks() if texts.num_chunks != 1 else texts.chunk(0)
+    if texts.type != pa.large_string():
+        texts = texts.cast(pa.large_string())
+    if texts.null_count:
+        texts = texts.fill_null("")
+    _, offset_buffer, data_buffer = texts.buffers()
+    if not len(texts) or data_buffer is None:
+        return np.frombuffer(b" ", np.uint8), np.frombuffer(bytes(8 * len(texts) + 8), np.int64)
+    offsets = np.frombuffer(offset_buffer, np.int64, len(texts) + 1, texts.offset * 8)
+    return np.frombuffer(data_buffer, np.uint8), offsets
+
+
+def ngrams_of(text: str, size: int) -> U64:
+    """Hashes of the n-grams of ``size`` words of a text, in reading order, as ``Wanted.ngrams`` holds them."""
+    return np.asarray(ngram_hashes(_sums(text), size))
+
+
+def stop_word_hashes(words: Iterable[str]) -> U64:
+    """For ``Wanted.stop_words``; at most 64, each one word."""
+    return np.array([_sums(word)[1] for word in words], np.uint64)
+
+
+def _sums(text: str) -> U64:
+    data = np.frombuffer(text.encode() or b" ", np.uint8)
+    return np.asarray(word_sums(data, 0, data.size, *letters()))

@@ -1,0 +1,174 @@
+"""From band keys to verified clusters: documents that share a key are compared by true Jaccard, then joined.
+
+Within a band, keys are sorted with the document's number in their low bits, so that one fast sort of integers brings
+candidates together in reading order; the whole key is compared again. A pair that is joined already is not compared.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_curation.compiled import loop
+from data_curation.minhash import LEAST_SHINGLES, is_common
+
+U32 = NDArray[np.uint32]
+U64 = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+MOST_COMPARED = 256
+"""Of the documents with one key, each is compared with this many before it: a key of boilerplate costs no square."""
+PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Sets(NamedTuple):
+    """Sorted distinct shingles of documents, all and their own, one after the other; ``ends`` has a 0 in front."""
+
+    whole: U32
+    whole_ends: Ints
+    own: U32
+    own_ends: Ints
+
+
+class Facts(NamedTuple):
+    """What tells two documents of one entity apart. Entity 0: none is named."""
+
+    entity: U64
+    figures: U64
+
+
+def shared_keys(keys: U64, usable: NDArray[np.bool_]) -> U64:
+    """Packed keys of one band, sorted, of documents that share theirs: high bits of the key, low bits of the document.
+
+    Documents that are not ``usable`` are left out.
+    """
+    numbers = np.flatnonzero(usable).astype(np.uint64)
+    low = np.uint64((1 << max(1, len(keys).bit_length())) - 1)
+    packed = np.sort((keys[usable] & ~low) | numbers)
+    same = (packed[1:] & ~low) == (packed[:-1] & ~low)
+    shared = np.zeros(len(packed), np.bool_)
+    shared[1:] |= same
+    shared[:-1] |= same
+    return packed[shared]
+
+
+def sets_of(shingles: U32, ends: Ints, common: U32) -> Sets:
+    """Sets of documents whose shingles stand one after the other; ``shingles`` is overwritten."""
+    whole, whole_ends = _distinct(shingles, ends)
+    if not common.size:
+        return Sets(whole, whole_ends, whole, whole_ends)
+    own, own_ends = _without(whole, whole_ends, common)
+    return Sets(whole, whole_ends, own, own_ends)
+
+
+@loop
+def join_band(packed: U64, low: Any, keys: U64, place: Ints, sets: Sets, facts: Facts, tell_apart: bool,
+              threshold: float, parent: Ints, failed: U64, edges: Ints, likeness: Any, joined: int) -> int:  # fmt: skip
+    """Verify and join the candidates of one band; ``place`` is where a document's set stands in ``sets``.
+
+    Writes a row of ``edges`` (later document, earlier document) and its ``likeness`` for every pair that joined two
+    clusters, from row ``joined`` on; returns how many there are now.
+    """
+    first = 0
+    mask = np.uint64(failed.size - 1)
+    for at in range(packed.size):
+        if (packed[at] & ~low) != (packed[first] & ~low):
+            first = at
+        one = np.int64(packed[at] & low)
+        for before in range(max(first, at - MOST_COMPARED), at):
+            other = np.int64(packed[before] & low)
+            if keys[one] != keys[other] or root(parent, one) == root(parent, other):
+                continue
+            pair = (np.uint64(one) << np.uint64(32)) | np.uint64(other)
+            slot = np.uint64(pair * PRIME >> np.uint64(32)) & mask
+            if failed[slot] == pair:
+                continue
+            alike = jaccard(sets, place[one], place[other], threshold)
+            same_entity = facts.entity[one] != 0 and facts.entity[one] == facts.entity[other]
+            if alike < threshold or (tell_apart and same_entity and facts.figures[one] != facts.figures[other]):
+                failed[slot] = pair
+                continue
+            join(parent, one, other)
+            edges[joined, 0], edges[joined, 1], likeness[joined] = one, other, alike
+            joined += 1
+    return joined
+
+
+@loop
+def jaccard(sets: Sets, one: int, other: int, threshold: float) -> float:
+    """The smaller of the likeness of all shingles and of their own; 0 where it is surely under the threshold."""
+    whole = _alike(sets.whole, sets.whole_ends[one], sets.whole_ends[one + 1],
+                   sets.whole, sets.whole_ends[other], sets.whole_ends[other + 1], threshold)  # fmt: skip
+    if whole < threshold or sets.own is sets.whole:
+        return whole
+    own = _alike(sets.own, sets.own_ends[one], sets.own_ends[one + 1],
+                 sets.own, sets.own_ends[other], sets.own_ends[other + 1], threshold)  # fmt: skip
+    return min(whole, own)
+
+
+@loop
+def root(parent: Ints, number: Any) -> Any:
+    """The first document of a document's cluster."""
+    while parent[number] != number:
+        parent[number] = parent[parent[number]]
+        number = parent[number]
+    return number
+
+
+@loop
+def join(parent: Ints, one: Any, other: Any) -> None:
+    """Make one cluster of two; its root is its first document."""
+    one, other = root(parent, one), root(parent, other)
+    parent[max(one, other)] = min(one, other)
+
+
+@loop
+def roots(parent: Ints) -> Ints:
+    """The first document of every document's cluster."""
+    found = np.empty_like(parent)
+    for number in range(parent.size):
+        found[number] = root(parent, number)
+    return found
+
+
+@loop
+def _alike(one: U32, at: int, one_end: int, other: U32, to: int, other_end: int, threshold: float) -> float:
+    left, right, both = one_end - at, other_end - to, 0
+    if min(left, right) < threshold * max(left, right) or min(left, right) == 0:
+        return 0.0
+    while at < one_end and to < other_end:
+        mine, its = one[at], other[to]
+        both += mine == its
+        at += mine <= its
+        to += its <= mine
+    return both / (left + right - both)
+
+
+@loop
+def _distinct(shingles: U32, ends: Ints) -> tuple[U32, Ints]:
+    into, found, start = np.zeros(ends.size + 1, np.int64), 0, 0
+    for document in range(ends.size):
+        stop = ends[document]
+        ordered = np.sort(shingles[start:stop])
+        for number in range(ordered.size):
+            if number == 0 or ordered[number] != ordered[number - 1]:
+                shingles[found] = ordered[number]
+                found += 1
+        into[document + 1], start = found, stop
+    return shingles[:found], into
+
+
+@loop
+def _without(whole: U32, ends: Ints, common: U32) -> tuple[U32, Ints]:
+    own, own_ends, found = np.empty(whole.size, np.uint32), np.zeros(ends.size, np.int64), 0
+    for document in range(ends.size - 1):
+        begin = found
+        for number in range(ends[document], ends[document + 1]):
+            own[found] = whole[number]
+            found += not is_common(common, whole[number])
+        if found - begin < LEAST_SHINGLES:
+            found = begin + ends[document + 1] - ends[document]
+            own[begin:found] = whole[ends[document] : ends[document + 1]]
+        own_ends[document + 1] = found
+    return own[:found], own_ends
