@@ -127,6 +127,28 @@ class SourceCount(Report):
     """Reason to count."""
     accepted_chars: int
     near_duplicate_clusters: int = 0
+    accepted_tokens: int = 0
+    """Here and below: runs of characters between white space."""
+    rejected_tokens: dict[str, int] = Field(default_factory=dict)
+    """Reason to tokens."""
+
+
+class Covered(Report):
+    """One name of the vertical's ontology, and how many accepted documents cover it."""
+
+    kind: Literal["concept", "regulation", "jurisdiction", "period"]
+    name: str
+    documents: int
+    required: int = 0
+    source: str = ""
+
+
+class LengthBin(Report):
+    """Documents of ``least_chars`` up to twice as many characters."""
+
+    least_chars: int
+    accepted: int
+    rejected: int
 
 
 class CurationCard(Report):
@@ -149,6 +171,10 @@ class CurationCard(Report):
     """``task: reason`` to the number of examples that were not made."""
     missing: list[str] = Field(default_factory=list)
     """Sources of the recipe that this corpus does not hold."""
+    coverage: list[Covered] = Field(default_factory=list)
+    places_and_years: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Jurisdiction to year to accepted documents."""
+    lengths: list[LengthBin] = Field(default_factory=list)
 
 
 class Spread(Report):

@@ -15,12 +15,14 @@ from contracts.reports import CurationCard
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from data_curation.candidates import Book, close_book, open_book
-from data_curation.card import Examples, Found, Outcome, card_of
+from data_curation.card import Examples, Found, Outcome
 from data_curation.card_page import render_card
+from data_curation.coverage import check_requirements
 from data_curation.decontamination import Index
 from data_curation.duplicates import Pair, find_clusters, refuse_collapse
 from data_curation.examples import check_prompts, examples_of, without_repeats
 from data_curation.field_paths import lookup, text_of
+from data_curation.inbox_files import note_unread
 from data_curation.loading import (
     Raw,
     candidates,
@@ -29,8 +31,10 @@ from data_curation.loading import (
     rows_of_corpus,
     rows_of_writer,
 )
+from data_curation.output import write_output
 from data_curation.preferences import closed_sets, pairs_of
 from data_curation.reading import find_files, read_rows, require_corpus
+from data_curation.removal import without_removed
 from data_curation.shards import Shards, assemble, clean, within_budget
 from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
 from recipes.stage_sections import CurateSection
@@ -46,10 +50,13 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     """Inputs: ``written`` (the writer's documents by source), optional where a corpus is given.
 
     Writes pretraining, replay (each with a held-out part), train, students (further examples, for distillation only),
-    eval, general, pairs, rejected, quarantine (jsonl) and the card (json, html). Metrics: documents read, accepted and
-    rejected, characters, examples by split, pairs.
-    Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling).
+    eval, general, pairs, rejected, quarantine (jsonl), the card (json, html), documents.parquet (what became of every
+    document) and the folder dataset (Parquet shards for others). Metrics: documents read, accepted and rejected,
+    characters, examples by split, pairs.
+    Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling, too
+    little of what the corpus must cover).
     """
+    check_requirements(section.curation.require_coverage, section.ontology)
     check_licences(section.sources, section.curation)
     check_prompts(section.tasks)
     if section.corpus is not None:
@@ -69,7 +76,8 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
     found, missing = _load(section, written, book)
     suites = {task.source for task in section.tasks.values() if task.suite == "general"}
     task_sources = {task.source for task in section.tasks.values()} - suites
-    require_documents(found, task_sources, str(section.corpus or "the writer's documents"))
+    wanted = set(found) if section.inbox else task_sources  # a drop of plain text is worth curating by itself
+    require_documents(found, wanted, str(section.corpus or "the writer's documents"))
     progress(1, 5, "splitting and comparing")
     found, held, samples, clusters = _split_and_compare(section, found, task_sources, suites, book)
     progress(2, 5, "making evaluation items")
@@ -86,13 +94,15 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
     _write(out_dir, shards, examples)
     progress(5, 5, "done")
     outcome = Outcome(found, shards, examples, samples, clusters, missing)
-    return card_of(section.sources, book, outcome)
+    return write_output(out_dir, section, outcome, book)
 
 
 def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple[Found, list[str]]:
     """Candidates by source: the corpus's and, where the recipe wants them, the writer's."""
     found: Found = {}
     missing: list[str] = []
+    if section.inbox is not None and section.corpus is not None:
+        note_unread(section.corpus, section.inbox, section.sources, book)
     for name, source in section.sources.items():
         raws: list[Raw] = []
         if section.corpus is not None:
@@ -103,7 +113,8 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
             raws += rows_of_writer(written.file(f"{name}.jsonl"))
         if not raws:
             raws += _built_in(section, name)
-        found[name] = candidates(name, source, raws, section.curation, book)
+        passed = candidates(name, source, raws, section.curation, book)
+        found[name] = without_removed(passed, section.removals, book)
     for use in ("pretraining", "replay"):
         filled = [name for name, source in section.sources.items() if source.use == use and found[name]]
         for name in filled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,9 @@ from pydantic import SecretStr
 from contracts.artifacts import Artifact
 from data_curation.write import writer_digest
 from flows.settings import NO_KEY
+from recipes import ontology
 from recipes.catalogue import models, stated_verdict
+from recipes.corpus import Inbox
 from recipes.schema import Answering, Recipe, Section
 from recipes.stage_sections import (
     AnswerSection,
@@ -49,6 +52,10 @@ class Surroundings:
     allow_downloads: bool
     api_key: SecretStr = NO_KEY
     """Of the teacher behind ``capture.endpoint``; a plan needs none."""
+    inbox: Inbox | None = None
+    """Where ``corpus`` is an inbox: its drops."""
+    removals: tuple[str, ...] = ()
+    """What must not enter a corpus of this vertical."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,11 @@ def curate(step: Step, recipe: Recipe, around: Surroundings) -> Artifact:
         corpus=around.corpus,
         augment=bool(around.corpus and (recipe.writer.augment or recipe.writer.for_students)),
         tuning_documents=wanted,
+        vertical=recipe.vertical,
+        ontology=ontology.load(recipe.vertical),
+        inbox=around.inbox,
+        removals=around.removals,
+        curated_on=datetime.now(UTC).date(),
     )
     return step("curate", "data_curation.curate", section, {"written": written})
 

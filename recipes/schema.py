@@ -148,6 +148,10 @@ class Curation(Section):
     decontamination_coverage: Share = 0.5
     """Share of an evaluation text's n-grams that must be found before a document is quarantined."""
     holdout_share: Share = 0.25
+    holdout_from: str = Field("", pattern=r"^(\d{4}(-\d\d(-\d\d)?)?)?$")
+    """A day (or month, or year): documents dated from then on are never trained on. Empty: any date may train."""
+    require_coverage: dict[str, Positive] = {}
+    """Name in the vertical's ontology.yaml to the least number of accepted documents; below it the stage fails."""
     max_eval: int = sized(64, ge=1)
     """Evaluation items a task."""
     max_pretraining_chars: int = sized(100_000_000, ge=1_000)

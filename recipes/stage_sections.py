@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from recipes.corpus import Inbox
+from recipes.ontology import Ontology
 from recipes.schema import (
     Answering,
     Curation,
@@ -34,6 +37,15 @@ class CurateSection(Section):
     augment: bool = False
     tuning_documents: int | None = None
     """The writer's documents of a source that the teacher is tuned on; the rest is for students. None: all."""
+    vertical: str = ""
+    ontology: Ontology | None = None
+    """What the corpus should cover."""
+    inbox: Inbox | None = None
+    """Where ``corpus`` is an inbox: its drops."""
+    removals: tuple[str, ...] = ()
+    """Document ids, and names of sources, that must not enter."""
+    curated_on: date | None = not_identity(None)
+    """For the dataset card."""
 
 
 class BaseSection(Section):

@@ -1,0 +1,109 @@
+"""``recipes/VERTICAL/ontology.yaml``: what a vertical's corpus should cover. docs/extending.md explains every key."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, StrictStr, ValidationError, model_validator
+
+from contracts.errors import RecipeError
+from recipes.schema import Section
+
+FOLDER = Path(__file__).parent
+FILE = "ontology.yaml"
+Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Phrases = Annotated[tuple[StrictStr, ...], Field(min_length=1)]
+
+
+class Concept(Section):
+    """A notion of the trade. A document covers it when it prints one of the phrases, in whole words, in any case."""
+
+    phrases: Phrases
+    source: StrictStr = Field(min_length=1)
+    """Where the notion is defined, so that a reader can check the phrases."""
+
+
+class Jurisdiction(Section):
+    """A place whose law matters. Covered by a corpus.yaml that names it, or by a phrase."""
+
+    phrases: tuple[StrictStr, ...] = ()
+    source: StrictStr = Field(min_length=1)
+
+
+class Period(Section):
+    """A stretch of time. Covered by a document dated in it."""
+
+    first: date
+    last: date
+    source: StrictStr = Field(min_length=1)
+    """Why this stretch matters."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Period:
+        if self.first > self.last:
+            raise ValueError(f"first must not be after last, got {self.first} and {self.last}")
+        return self
+
+
+class Ontology(Section):
+    """What a corpus of the vertical should cover; names are unique over all four tables."""
+
+    concepts: dict[Name, Concept] = Field(min_length=1)
+    regulations: dict[Name, Concept] = Field(default_factory=dict)
+    jurisdictions: dict[Name, Jurisdiction] = Field(default_factory=dict)
+    periods: dict[Name, Period] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Ontology:
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"a name must stand once, got {', '.join(twice)} twice")
+        empty = [n for n, phrases in self.phrases.items() for one in phrases if not any(c.isalnum() for c in one)]
+        if empty:
+            raise ValueError(f"a phrase must hold a letter or digit, in {', '.join(empty)}")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """Everything that may be required, by kind."""
+        return [*self.concepts, *self.regulations, *self.jurisdictions, *self.periods]
+
+    @property
+    def phrases(self) -> dict[str, tuple[str, ...]]:
+        """Name to phrases, of all that have some."""
+        tables = (self.concepts, self.regulations, self.jurisdictions)
+        return {name: one.phrases for table in tables for name, one in table.items() if one.phrases}
+
+
+def load(vertical: str) -> Ontology | None:
+    """The vertical's ontology, or None where it has none. Raises RecipeError with every fault of the file."""
+    path = FOLDER / vertical / FILE
+    return read(path) if path.is_file() else None
+
+
+def read(path: Path) -> Ontology:
+    """The ontology in a file. Raises RecipeError with every fault of it."""
+    subject = f"{path.parent.name}/{path.name}"
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise RecipeError(
+            subject, "is not YAML", got=" ".join(str(error).split())[:200], hint="mend the line"
+        ) from None
+    try:
+        return Ontology.model_validate(told)
+    except ValidationError as error:
+        hint = "docs/extending.md shows every key"
+        faults = [
+            RecipeError(
+                f"{subject}: {'.'.join(str(one) for one in detail['loc'])}",
+                detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be"),
+                hint=hint,
+            )
+            for detail in error.errors(include_url=False)
+        ]
+        raise RecipeError(subject, f"{len(faults)} faults", faults=faults) from None
