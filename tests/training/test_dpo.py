@@ -167,3 +167,11 @@ def test_no_pairs_make_an_adapter_that_changes_nothing(model: Artifact, tmp_path
     before = load_model(model.path)(ids).logits
     after = load_adapter(load_model(model.path), tmp_path / "out")(ids).logits
     assert torch.equal(before, after)
+
+
+def test_in_bf16_reference_and_policy_are_computed_alike(model: Artifact, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("training.device.cpu_multiplies_bf16", lambda: True)
+    tokenizer = load_tokenizer(model.path)
+    one_pair_a_step = settings(optimiser={"learning_rate": 1e-2, "epochs": 1, "batch_tokens": 64})
+    trainer = make_trainer(one_pair_a_step, model.path, tokenizer, pair_dataset(tokenizer, written(3)), tmp_path)
+    assert require_reference(trainer) == pytest.approx(math.log(2), abs=1e-6)
