@@ -7,6 +7,9 @@ from pathlib import Path
 
 from contracts.errors import InputError
 
+LEFT_BY_SYSTEMS = (".complete", ".DS_Store", ".gitkeep")
+"""Markers, which hold nothing. Other hidden files are not read either, but named."""
+
 
 def find_files(corpus: Path, path: str) -> list[Path]:
     """The entries of one source: ``corpus/path``, or the corpus itself where it is a single file of that name.
@@ -33,7 +36,7 @@ def require_corpus(corpus: Path) -> None:
     """Raises InputError where there is no corpus to read."""
     if not corpus.exists():
         raise InputError(str(corpus), "no such corpus", hint="give a folder or a file: --corpus PATH")
-    if corpus.is_dir() and not _entries(corpus):
+    if corpus.is_dir() and all(entry.name.startswith(".") for entry in _entries(corpus)):
         hint = "put jsonl, parquet, csv, txt, md, html or pdf files there"
         raise InputError(str(corpus), "holds no files", hint=hint)
     if corpus.is_file() and corpus.stat().st_size == 0:
@@ -48,7 +51,7 @@ def shown_name(file: Path, corpus: Path) -> str:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Everything below a folder but folders, sorted; hidden files and folders are left out.
+    """Everything below a folder but folders, sorted; of a hidden folder only its name.
 
     A stack and no recursion: a drop may be thousands of folders deep.
     """
@@ -62,8 +65,7 @@ def _entries(folder: Path) -> list[Path]:
             found.append(place)
             continue
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            inside = Path(entry.path)
-            (waiting if entry.is_dir(follow_symlinks=False) else found).append(inside)
+            if entry.name not in LEFT_BY_SYSTEMS:
+                further = entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+                (waiting if further else found).append(Path(entry.path))
     return sorted(found)

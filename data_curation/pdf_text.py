@@ -63,6 +63,7 @@ class PdfReader:
         except BrokenPipeError:
             raise self._died(file) from None
         if "error" in said:
+            self.close()  # PDFium would tell the next file's fault by this one's
             raise Unreadable(str(file), said["error"])
         return texts
 
@@ -87,7 +88,8 @@ class PdfReader:
         self.close()
         if code == -signal.SIGXCPU:
             return Unreadable(str(file), f"takes more than {CPU_LIMIT_SECONDS} s of CPU (a loop)")
-        return Unreadable(str(file), f"PDFium ended on it with code {code}")
+        name = signal.Signals(-code).name if code < 0 else f"code {code}"
+        return Unreadable(str(file), f"PDFium died of it ({name})")
 
 
 def pdf_rows(file: Path, shown: str, quarantine: Quarantine, reader: PdfReader | None) -> Iterator[Row]:

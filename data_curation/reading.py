@@ -36,6 +36,9 @@ def read_rows(file: Path, shown: str, quarantine: Quarantine, pdf: PdfReader | N
     if file.name.lower() in NOTES:
         quarantine(shown, 0, "a note about the corpus, no document")
         return
+    if file.name.startswith("."):
+        quarantine(shown, 0, "hidden, not read")
+        return
     kind = format_of(file)
     try:
         if kind not in (".jsonl", ".csv", *TEXTS, *SEEKING) or (kind in SEEKING and file.suffix.lower() in COMPRESSED):
