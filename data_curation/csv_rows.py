@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from io import BufferedReader
 from itertools import zip_longest
@@ -36,6 +37,9 @@ class _Lines:
 
     def __next__(self) -> str:
         for line in self.lines:
+            if line.error and self.length:
+                self.end = line.end
+                raise csv.Error(f"line {line.number} of the record {line.error}")
             if line.error:
                 self.quarantine(self.shown, line.number, line.error, line.start, line.end)
                 continue
@@ -55,10 +59,10 @@ def csv_rows(stream: BufferedReader, shown: str, quarantine: Quarantine) -> Iter
     header: list[str] | None = None
     for cells in _records(lines, shown, quarantine):
         if header is None:
-            header = _named_apart(cells)
-            if len(header) > COLUMN_LIMIT:
+            if len(cells) > COLUMN_LIMIT:
                 quarantine(shown, 0, f"more than {COLUMN_LIMIT:,} columns", 0, None)
                 return
+            header = _named_apart(cells)
         elif len(cells) > len(header):
             quarantine(shown, lines.first_line, MORE_CELLS, lines.start, lines.end)
         else:
@@ -84,12 +88,9 @@ def _records(lines: _Lines, shown: str, quarantine: Quarantine) -> Iterator[list
 
 def _named_apart(header: list[str]) -> list[str]:
     """Column names, the second ``a`` as ``a_2``: no cell is lost to another."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    names = []
     for name in header:
-        seen[name] = seen.get(name, 0) + 1
-    if len(seen) == len(header):
-        return header
-    return [
-        f"{name}_{header[: place + 1].count(name)}" if name in header[:place] else name
-        for place, name in enumerate(header)
-    ]
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return names

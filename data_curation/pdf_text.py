@@ -30,6 +30,7 @@ CPU_LIMIT_SECONDS = 60
 MEMORY_LIMIT_BYTES = 3 << 30
 HYPHEN = re.compile("[\x02\ufffe]\r?\n?")
 """How PDFium writes a hyphen at the end of a line: the word goes on."""
+NO_REASON = " (PDFium: Success)"
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -154,7 +155,9 @@ def _guarded(path: Path) -> Iterator[dict[str, Any]]:
         yield {"error": refused.reason}
     except pypdfium2.PdfiumError as error:
         locked = "password" in str(error).lower()
-        yield {"error": "encrypted: it asks for a password" if locked else f"broken PDF: {error}"}
+        yield {
+            "error": "encrypted: it asks for a password" if locked else f"broken PDF: {error}".replace(NO_REASON, "")
+        }
     except MemoryError:
         yield {"error": f"needs more than {MEMORY_LIMIT_BYTES >> 30} GiB of memory"}
 

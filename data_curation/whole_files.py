@@ -13,10 +13,12 @@ from data_curation.quarantine import Quarantine
 
 DOCUMENT_LIMIT_BYTES = 64 * 1024 * 1024
 """A file, or one document of a filing, past this is none: annual reports with their markup stay under 40 MiB."""
+HOLE_SHARE = 0.1
+"""Of its lines: a document that lacks more is none."""
 
 
 def whole_file(stream: BufferedReader, shown: str, quarantine: Quarantine, as_html: bool) -> Iterator[Row]:
-    """One row ``{"id", "text"}``. Lines that cannot be decoded go to quarantine, the others stay."""
+    """One row ``{"id", "text"}``. Lines that cannot be decoded go to quarantine; where they are few the others stay."""
     try:
         raw = stream.read(DOCUMENT_LIMIT_BYTES + 1)
     except Unreadable as broken:
@@ -33,16 +35,18 @@ def whole_file(stream: BufferedReader, shown: str, quarantine: Quarantine, as_ht
 def text_or_none(raw: bytes, shown: str, quarantine: Quarantine, as_html: bool, offset: int = 0) -> str | None:
     """The text of one document's bytes, which begin at ``offset``; None, and the reason in quarantine."""
     kept: list[str] = []
-    broken = False
+    broken = 0
     for line in read_lines(buffered(raw)):
         if line.error:
-            broken = True
+            broken += 1
             end = len(raw) if line.end is None else line.end
             quarantine(shown, line.number, line.error, offset + line.start, offset + end)
         else:
             kept.append(line.text)
     text = "\n".join(kept)
-    if not kept and broken:
+    if broken > HOLE_SHARE * (broken + len(kept)):
+        if kept:
+            quarantine(shown, 0, f"{broken} of {broken + len(kept)} lines are no text", offset, offset + len(raw))
         return None
     if text and not text.isspace() and as_html:
         try:
