@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +64,13 @@ def capture(section: Capture, inputs: dict[str, Artifact], out_dir: Path) -> tup
     by_id = {example.id: example for example in examples}
     write_jsonl(out_dir / EXAMPLES, [by_id[one.example_id] for one in chosen])
     shards = [chosen[start : start + SHARD_EXAMPLES] for start in range(0, len(chosen), SHARD_EXAMPLES)]
+    done = 0
     for number, shard in enumerate(shards):
-        progress(number, len(shards), f"capturing, shard {number + 1} of {len(shards)}")
         target = out_dir / f"capture-{number:05d}.parquet"
         if not target.is_file():
-            _write_shard(target, shard, teacher, section.top_k)
-    progress(len(shards), len(shards), "captured")
+            _write_shard(target, shard, teacher, section.top_k, partial(_told, len(chosen), done))
+        done += len(shard)
+    progress(len(chosen), len(chosen), "captured")
     supervised = sum(len(one.input_ids) - one.prompt_tokens for one in chosen)
     tokens = sum(len(one.input_ids) for one in chosen)
     metrics = {
@@ -121,11 +123,18 @@ def batches(shard: Sequence[Rendered], budget: int) -> Iterator[list[int]]:
         yield batch
 
 
-def _write_shard(target: Path, shard: Sequence[Rendered], teacher: Teacher, k: int) -> None:
+def _told(total: int, before: int, done: int) -> None:
+    progress(before + done, total, "capturing probabilities, examples")
+
+
+def _write_shard(
+    target: Path, shard: Sequence[Rendered], teacher: Teacher, k: int, told: Callable[[int], None]
+) -> None:
     budget = BATCH_TOKENS * (1 if teacher.device == "cpu" else CUDA_FACTOR)
     found: dict[int, TopK] = {}
     for batch in batches(shard, budget):
         found.update(zip(batch, teacher.top_k([shard[index] for index in batch], k), strict=True))
+        told(len(found))
     rows = [found[index] for index in range(len(shard))]
     table = pa.table(
         [
