@@ -12,11 +12,13 @@ from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
 from flows.build import Build, Enough, opened
 from flows.chain import build
+from flows.inbox import as_inbox
 from flows.lifeline import die_with_worker
 from flows.publish import StageProgress, publish_report
 from flows.settings import Settings
 from flows.step import steps
 from flows.surroundings import surroundings, teacher_key
+from recipes.corpus import Inbox
 from recipes.load import load
 
 
@@ -54,15 +56,17 @@ def build_vertical(
     if documents is not None and not documents.exists():
         raise InputError("--corpus", "is not there", got=documents, hint="give a folder or a file of documents")
     build_id = str(flow_run.id or "by-hand")
+    seen = as_inbox(documents, recipe, settings)
+    recipe = seen.recipe if seen else recipe
     with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
         running.logger = get_run_logger()
         running.shown = StageProgress()
-        return _built(running)
+        return _built(running, seen.inbox if seen else None)
 
 
-def _built(running: Build) -> str:
+def _built(running: Build, inbox: Inbox | None) -> str:
     try:
-        build(steps(running), running.recipe, surroundings(running, teacher_key(running)), running.note)
+        build(steps(running), running.recipe, surroundings(running, teacher_key(running), inbox), running.note)
     except Enough as enough:
         running.note(f"--only {running.only}: done, stopped before {enough}")
     except StillroomError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from contracts.errors import InputError, StillroomError
+from flows.command_line import Corpus, Scale, Set, Vertical, documents, stderr, stdout
+from flows.curate_commands import curate_app, inbox_app
 from flows.settings import Settings
 from recipes.load import load, scales, verticals
 
@@ -21,15 +21,8 @@ app = typer.Typer(
     help="Turns a company's own documents into a family of small models, and books every GPU-hour on the way.\n\n"
     "Start here: `stillroom plan finance`, then `stillroom demo finance --scale smoke`.",
 )
-PIPE_COLUMNS = 160
-"""Width of tables that go into a file or a pipe, where no terminal says its own."""
-stdout = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-stderr = Console(stderr=True)
-
-Vertical = Annotated[str, typer.Argument(help=f"One of: {', '.join(verticals())}.", metavar="VERTICAL")]
-Scale = Annotated[str, typer.Option(help="Sizes and models: smoke, local, local-long, single-gpu or production.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. sft.max_tokens=20000.")]
-Corpus = Annotated[Path | None, typer.Option(help="Folder or file of documents; else the recipe's writer makes them.")]
+app.add_typer(curate_app, name="curate")
+app.add_typer(inbox_app, name="inbox")
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]
 Only = Annotated[str, typer.Option(help="Run this stage only, from cached inputs, e.g. serving.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -56,7 +49,7 @@ def plan(
     from flows.plan import table
 
     settings = Settings()
-    made = make_plan(load(vertical, scale, tuple(overrides or ())), settings, _documents(corpus, settings), device)
+    made = make_plan(load(vertical, scale, tuple(overrides or ())), settings, documents(corpus, settings), device)
     if as_json:
         stdout.print_json(made.model_dump_json())
         return
@@ -73,28 +66,14 @@ def run(
     """Build a vertical here and now, through the same flow as `prefect deployment run`."""
     settings = Settings()
     load(vertical, scale, tuple(overrides or ()))  # a bad recipe is refused before anything is started
-    documents = _documents(corpus, settings)
+    found = documents(corpus, settings)
     from flows import platform
 
     platform.up(settings, stderr.print)
     from flows.build_vertical import build_vertical
 
-    page = build_vertical(vertical, scale, overrides or [], str(documents) if documents else None, from_stage, only)
+    page = build_vertical(vertical, scale, overrides or [], str(found) if found else None, from_stage, only)
     stdout.print(page, soft_wrap=True)
-
-
-@app.command()
-def curate(vertical: Vertical, scale: Scale = "local", corpus: Corpus = None, overrides: Set = None) -> None:
-    """Curate a corpus and print where its card lies; nothing is trained."""
-    settings = Settings()
-    load(vertical, scale, tuple(overrides or ()))
-    documents = _documents(corpus, settings)
-    from flows import platform
-
-    platform.up(settings, stderr.print)
-    from flows.curate import curate as curate_flow
-
-    stdout.print(curate_flow(vertical, scale, str(documents) if documents else None, overrides), soft_wrap=True)
 
 
 @app.command()
@@ -103,7 +82,7 @@ def demo(vertical: Vertical = "finance", scale: Scale = "local", corpus: Corpus 
     from flows.demo import demo as run_demo
 
     settings = Settings()
-    raise typer.Exit(run_demo(settings, vertical, scale, _documents(corpus, settings), stdout, stderr))
+    raise typer.Exit(run_demo(settings, vertical, scale, documents(corpus, settings), stdout, stderr))
 
 
 @app.command()
@@ -113,7 +92,7 @@ def why(vertical: Vertical, stage: Annotated[str, typer.Argument(help="A stage o
     from flows.plan import why as explain
 
     settings = Settings()
-    lines = explain(load(vertical, scale, tuple(overrides or ())), settings, _documents(corpus, settings), stage)
+    lines = explain(load(vertical, scale, tuple(overrides or ())), settings, documents(corpus, settings), stage)
     for line in lines or [f"{stage}: cached, nothing changed"]:
         stdout.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -175,15 +154,6 @@ def main() -> None:
     except StillroomError as error:
         stderr.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
-
-
-def _documents(corpus: Path | None, settings: Settings) -> Path | None:
-    """The documents named, or the setting's; checked before anything is started."""
-    found = corpus or settings.corpus
-    if found is not None and not found.exists():
-        hint = "give a folder or a file of documents, or leave it out: the recipe's writer makes them"
-        raise InputError("--corpus", "is not there", got=found, hint=hint)
-    return found.expanduser().resolve() if found is not None else None
 
 
 if __name__ == "__main__":

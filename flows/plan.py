@@ -16,6 +16,8 @@ from contracts.reports import Candidate
 from flows.build import corpus_digests
 from flows.chain import Surroundings, build
 from flows.code_version import code_version
+from flows.inbox import as_inbox
+from flows.removals import requested
 from flows.settings import Settings
 from flows.store import Store
 from recipes.catalogue import device_row, devices
@@ -72,6 +74,8 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
     Raises BudgetError when the usual case is over the budget, and LicenceError, TokenizerMismatch or FitError when the
     catalogue leaves no candidate.
     """
+    seen = as_inbox(corpus, recipe, settings)
+    recipe = seen.recipe if seen else recipe
     planned_on = device or default_device(recipe, settings)
     store = Store(settings.home)
     stages: list[PlannedStage] = []
@@ -88,7 +92,14 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
         stages.append(_planned(name, identity, found is not None, parts, expected, planned_on))
         return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
 
-    around = Surroundings(corpus, settings.vllm_python, None, settings.allow_downloads)
+    around = Surroundings(
+        corpus,
+        settings.vllm_python,
+        None,
+        settings.allow_downloads,
+        inbox=seen.inbox if seen else None,
+        removals=requested(settings.home, recipe.sources),
+    )
     build(step, recipe, around, notes.append)
     made = Plan(
         vertical=recipe.vertical,

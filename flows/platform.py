@@ -1,4 +1,4 @@
-"""Bring-up and take-down: Prefect's server, pool, deployments and worker, all state in one folder, all on loopback."""
+"""Bring-up and take-down: Prefect's server, pool, deployments, worker and the inbox's watcher, all on loopback."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import httpx
 import yaml
@@ -68,19 +69,23 @@ def up(settings: Settings, say: Any) -> None:
     else:
         _refuse_taken_port(settings)
         say("starting the Prefect server (the first start takes up to a minute)")
-        _launch(settings, "server", ["server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect_port)])
+        served = ["server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect_port)]
+        _launch(settings, "server", ["prefect", *served])
         _await_server(settings)
     adopt(settings)
     _register(say)
     if not _alive(_pids(settings).get("worker")):
-        _launch(settings, "worker", ["worker", "start", "--pool", POOL, "--type", "process", "--name", POOL])
+        _launch(settings, "worker", ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", POOL])
         say(f"worker started on pool {POOL}")
+    if settings.inbox.is_dir() and not _alive(_pids(settings).get("watcher")):
+        _launch(settings, "watcher", ["flows.watch"])
+        say(f"watching {settings.inbox} for drops")
 
 
 def down(settings: Settings, say: Any) -> None:
-    """Stop worker and server, by their pids, and wait until they are gone."""
+    """Stop watcher, worker and server, by their pids, and wait until they are gone."""
     pids = _pids(settings)
-    for name in ("worker", "server"):
+    for name in ("watcher", "worker", "server"):
         one = pids.get(name)
         if one is not None and _alive(one):
             _stop(int(one["pid"]))
@@ -110,7 +115,7 @@ def _register(say: Any) -> None:
                 )
                 for one in row.get("schedules") or []
             ]
-            client.create_deployment(
+            deployment = client.create_deployment(
                 flow_id=client.create_flow(flow),
                 name=row["name"],
                 entrypoint=row["entrypoint"],
@@ -122,8 +127,23 @@ def _register(say: Any) -> None:
                 parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
                 pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(CHECKOUT)}}],
             )
+            client.delete_resource_owned_automations(f"prefect.deployment.{deployment}")
+            for automation in automations(row, flow.name, deployment):
+                client.create_automation(automation)
             say(f"deployment {flow.name}/{row['name']}")
     _watch_zombies()
+
+
+def automations(row: dict[str, Any], flow: str, deployment: UUID) -> list[Any]:
+    """What runs a deployment of prefect.yaml when an event comes, as ``prefect deploy`` would make it."""
+    from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+
+    made = []
+    for number, told in enumerate(row.get("triggers") or [], start=1):
+        trigger = DeploymentEventTrigger.model_validate({"name": f"{flow}/{row['name']}__automation_{number}"} | told)
+        trigger.set_deployment_id(deployment)
+        made.append(trigger.as_automation())
+    return made
 
 
 def _watch_zombies() -> None:
@@ -156,12 +176,12 @@ def _watch_zombies() -> None:
 
 
 def _launch(settings: Settings, name: str, arguments: list[str]) -> None:
-    """Start a Prefect process in a session of its own, with SIGINT at its default, and remember its pid."""
+    """Start ``python -m`` in a session of its own, with SIGINT at its default, and remember its pid."""
     log = settings.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *arguments],
+            [sys.executable, "-m", *arguments],
             cwd=CHECKOUT,
             env=inherited() | environment(settings),
             stdin=subprocess.DEVNULL,

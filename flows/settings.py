@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     """All state: artifacts, work in progress, ledger, Prefect's own, logs, reports."""
     corpus: Path | None = None
     """The folder of real documents, where a build names none; unset: the recipe's writer makes them."""
+    inbox: Path = CHECKOUT / "inbox"
+    """Where drops are looked for: ``inbox/VERTICAL/CORPUS/``."""
+    inbox_rest_seconds: float = Field(default=30.0, ge=0)
+    """A drop without a marker is complete when nothing in it has changed for so long."""
     ledger_url: str = ""
     """SQLAlchemy URL; empty: SQLite in ``home``."""
     vllm_python: Path = CHECKOUT / ".venv-vllm" / "bin" / "python"

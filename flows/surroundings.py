@@ -6,10 +6,12 @@ from pydantic import SecretStr
 
 from flows.build import Build, device_price
 from flows.chain import Surroundings
+from flows.removals import requested
 from flows.settings import NO_KEY, secret
+from recipes.corpus import Inbox
 
 
-def surroundings(running: Build, api_key: SecretStr = NO_KEY) -> Surroundings:
+def surroundings(running: Build, api_key: SecretStr = NO_KEY, inbox: Inbox | None = None) -> Surroundings:
     """The documents, the engine and the device's price of a build that is under way."""
     price, _ = device_price(running.settings)
     return Surroundings(
@@ -18,6 +20,8 @@ def surroundings(running: Build, api_key: SecretStr = NO_KEY) -> Surroundings:
         usd_per_device_hour=price,
         allow_downloads=running.settings.allow_downloads,
         api_key=api_key,
+        inbox=inbox,
+        removals=requested(running.settings.home, running.recipe.sources),
     )
 
 

@@ -56,7 +56,10 @@ def test_commands_are_the_command_lines() -> None:
     used = documented()
     assert {words[1] for words in used} == set(verbs), "documented and existing commands differ"
     for words in used:
-        options = {name for parameter in verbs[words[1]].params for name in parameter.opts}
+        command = verbs[words[1]]
+        if hasattr(command, "commands"):
+            command = command.commands[words[2] if words[2] in command.commands else "run"]
+        options = {name for parameter in command.params for name in parameter.opts}
         assert {word for word in words[2:] if word.startswith("--")} <= options, words
 
 

@@ -1,0 +1,33 @@
+"""What the commands share: the two streams, and options that several have."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from contracts.errors import InputError
+from flows.settings import Settings
+from recipes.load import verticals
+
+PIPE_COLUMNS = 160
+"""Width of tables that go into a file or a pipe, where no terminal says its own."""
+stdout = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+stderr = Console(stderr=True)
+
+Vertical = Annotated[str, typer.Argument(help=f"One of: {', '.join(verticals())}.", metavar="VERTICAL")]
+Scale = Annotated[str, typer.Option(help="Sizes and models: smoke, local, local-long, single-gpu or production.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. sft.max_tokens=20000.")]
+Corpus = Annotated[Path | None, typer.Option(help="Folder or file of documents; else the recipe's writer makes them.")]
+
+
+def documents(corpus: Path | None, settings: Settings) -> Path | None:
+    """The documents named, or the setting's; checked before anything is started."""
+    found = corpus or settings.corpus
+    if found is not None and not found.exists():
+        hint = "give a folder or a file of documents, or leave it out: the recipe's writer makes them"
+        raise InputError("--corpus", "is not there", got=found, hint=hint)
+    return found.expanduser().resolve() if found is not None else None
