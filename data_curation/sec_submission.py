@@ -34,7 +34,8 @@ UUENCODED = re.compile(rb"\s*(?:<[A-Z]+>\s*)*begin [0-7]{3} ")
 LAYOUT = re.compile(
     r"^[ \t]*</?(?:PAGE|TABLE|CAPTION|S|C|FN|F\d+)>(?:[ \t]*<[SC]>)*[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
-IS_HTML = re.compile(r"<(?:html|body|div|p|table|font)\b", re.IGNORECASE)
+IS_HTML = re.compile(r"<(?:html|body|div|font)\b", re.IGNORECASE)
+"""Old text exhibits have ``<TABLE>``, too, and columns made of blanks in it."""
 
 
 @dataclass
