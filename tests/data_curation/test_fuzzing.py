@@ -9,6 +9,8 @@ import gzip
 import io
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from data_curation.encodings import detect
 from data_curation.html_text import html_to_text
 from data_curation.json_rows import parsed
 from data_curation.mojibake import mended
-from data_curation.normalising import normalised
+from data_curation.normalising import RULE, normalised
 from data_curation.reading import PdfReader, Row, read_rows
 from tests.data_curation.small_pdfs import pages
 
@@ -170,6 +172,21 @@ def test_damaged_pdfs(tmp_path: Path, pdf: PdfReader, data: st.DataObject) -> No
 def test_the_files_are_whole_before_they_are_damaged(tmp_path: Path, name: str) -> None:
     rows, faults = read(tmp_path, name, WHOLE[name])
     assert len(rows) == {"a.csv": 3, "a.parquet": 3, "a.txt": 2, "a.html": 1, "a.pdf": 1}.get(name, 12) and not faults
+
+
+def by_patterns(text: str) -> str:
+    """What ``normalised`` promises, as patterns that are slow and plain."""
+    text = unicodedata.normalize("NFC", mended(text)).replace("\r\n", "\n").replace("\r", "\n")
+    text = re.sub("[\u200b-\u200f\ufeff\xad\x00-\x08\x0b\x0e-\x1f\x7f]", "", text)
+    text = re.sub(r"[ \t\xa0\u2000-\u200a\u202f\u3000]+", " ", RULE.sub(" ", text))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", text)).strip()
+
+
+@fuzz
+@given(st.text(alphabet=" \t\xa0\u2003\u3000\n\r\u200b\u200d\xad\x01_-.=•aé", max_size=60))
+@example("a _ _ _ _ _ b\n \n\t\n. . . . . . c")
+def test_blanks_and_rules_are_folded_as_the_patterns_say(text: str) -> None:
+    assert normalised(text) == by_patterns(text)
 
 
 @fuzz

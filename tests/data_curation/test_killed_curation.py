@@ -1,0 +1,12 @@
+"""SIGKILL during curation; ``benchmarks/curation_kills.py`` does the same fifty times and on hostile files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.curation_kills import rounds
+
+
+def test_the_run_after_a_kill_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    found = rounds(3, tmp_path, hostile=False, in_a_row=3)
+    assert found.kills >= 3 and not found.different
