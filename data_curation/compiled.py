@@ -20,8 +20,8 @@ from numba import types
 from numba.extending import intrinsic
 
 LOOPS = (
-    "compiled.py", "folding.py", "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py", "scan_loop.py",
-    "text_loops.py", "text_measures.py",
+    "compiled.py", "folding.py", "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py", "repeats.py",
+    "scan_loop.py", "sorting.py", "text_loops.py", "text_measures.py", "text_statistics.py",
 )  # fmt: skip
 """The files whose functions are compiled."""
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,9 +69,19 @@ BLOCK = 64
 """Bytes that ``mask`` and ``copy`` take at a time; they read past what is asked for, so arrays need that much room."""
 
 
+VECTOR = ir.VectorType(ir.IntType(8), BLOCK)
+ZEROS = ir.Constant(VECTOR, [0] * BLOCK)
+
+
 def _vector(target: Any, builder: Any, kind: Any, array: Any, position: Any) -> Any:
     place = builder.gep(target.make_array(kind)(target, builder, array).data, [position])
-    return builder.bitcast(place, ir.VectorType(ir.IntType(8), BLOCK).as_pointer())
+    return builder.bitcast(place, VECTOR.as_pointer())
+
+
+def _everywhere(builder: Any, byte: Any) -> Any:
+    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
+    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), lanes)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -79,12 +89,20 @@ def mask(context: Any, data: Any, position: Any, bits: Any) -> Any:
     """Which of 64 bytes of a uint8 array have one of ``bits`` set: a uint64, the first byte its lowest bit."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), BLOCK)
         loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
-        wide = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[2], ir.Constant(ir.IntType(32), 0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
-        wanted = builder.shuffle_vector(wide, ir.Constant(vector, ir.Undefined), lanes)
-        found = builder.icmp_unsigned("!=", builder.and_(loaded, wanted), ir.Constant(vector, [0] * BLOCK))
+        found = builder.icmp_unsigned("!=", builder.and_(loaded, _everywhere(builder, arguments[2])), ZEROS)
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(data, types.intp, types.uint8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def equal(context: Any, data: Any, position: Any, byte: Any) -> Any:
+    """Which of 64 bytes of a uint8 array are ``byte``: a uint64 like that of ``mask``."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
+        found = builder.icmp_unsigned("==", loaded, _everywhere(builder, arguments[2]))
         return builder.bitcast(found, ir.IntType(64))
 
     return types.uint64(data, types.intp, types.uint8), generate
@@ -108,5 +126,26 @@ def lowest_bit(context: Any, value: Any) -> Any:
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.intp(types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def bit_length(context: Any, value: Any) -> Any:
+    """One more than the place of the highest bit that is set in a uint64."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.sub(ir.Constant(ir.IntType(64), 64), zeros)
+
+    return types.intp(types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def ones(context: Any, value: Any) -> Any:
+    """How many bits of a uint64 are set."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
     return types.intp(types.uint64), generate

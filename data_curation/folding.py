@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_curation.compiled import BLOCK, copy, loop, lowest_bit, mask
-from data_curation.letters import FOLDED_CODE_POINTS, KNOWN_CODE_POINTS, LETTER, SPACE, SYMBOL, WORD
+from data_curation.letters import FOLDED_CODE_POINTS, KNOWN_CODE_POINTS, SPACE, SYMBOL, WORD
 
 Bytes = NDArray[np.uint8]
 
@@ -57,8 +57,8 @@ def fold(piece: Bytes, kind: Bytes, folded: Any, out: Bytes, kinds: Bytes) -> No
         high |= byte
         out[at] = SPACE_BYTE if space else np.uint8(byte | np.uint8(np.uint8(upper) << np.uint8(5)))
         kinds[at] = np.uint8(word) | np.uint8(np.uint8(space) << np.uint8(1)) | np.uint8(np.uint8(digit) << np.uint8(3))
-    out[size : size + BLOCK] = 0
-    kinds[size : size + BLOCK] = 0
+    for at in range(size, size + BLOCK):
+        out[at] = kinds[at] = 0
     if high >= 128:
         _fold_wide(piece, kind, folded, out, kinds)
 
@@ -145,8 +145,4 @@ def code_point(data: Bytes, at: int, end: int) -> tuple[Any, int]:
 @loop
 def kind_of(code: Any, kind: Bytes) -> Any:
     """The bits of a code point (``letters``)."""
-    if code < 0:
-        return np.int64(SYMBOL)
-    if code < KNOWN_CODE_POINTS:
-        return np.int64(kind[code])
-    return np.int64(WORD | LETTER) if code < 0x40000 else np.int64(SYMBOL)
+    return np.int64(kind[code]) if 0 <= code < KNOWN_CODE_POINTS else np.int64(SYMBOL)

@@ -1,9 +1,9 @@
 """The kernel of curation: one pass over a batch of texts in Arrow, and everything that later steps need of each text.
 
 Texts stay bytes: no Python string is made. A batch gives a content hash, MinHash band keys, shingles, n-grams of
-evaluation texts, a hash of the text's numbers and, where wanted, the counts that quality rules read (``measures``).
-What a document gets depends on its own bytes and on ``Wanted`` alone, so any cut into batches and any number of
-workers gives the same; every runner calls ``scan``.
+evaluation texts, a hash of the text's numbers and, where wanted, the counts of ``text_statistics``. What a document
+gets depends on its own bytes and on ``Wanted`` alone, so any cut into batches and any number of workers gives the same;
+every runner calls ``scan``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from data_curation.letters import letters
 from data_curation.minhash import common_table, hash_parameters
 from data_curation.ngram_table import NgramTable, no_ngrams
 from data_curation.scan_loop import ngram_hashes, scan_documents, word_sums
-from data_curation.text_measures import MEASURES, no_stop_words
+from data_curation.text_measures import measure_documents
+from data_curation.text_statistics import ROW
 from recipes.schema import Curation
 
 Bytes = NDArray[np.uint8]
@@ -46,9 +47,7 @@ class Wanted:
     common: U32 = field(default_factory=lambda: common_table(np.zeros(0, np.uint32)))
     ngrams: NgramTable = field(default_factory=no_ngrams)
     figures: bool = True
-    measures: bool = False
-    stop_words: U64 = field(default_factory=no_stop_words)
-    """Hashes of the words whose presence is told (``text_measures.stop_word_hashes``), at most 64."""
+    statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ class Scan:
     """Equal for texts with the same set of numbers; 0 for none or where not wanted."""
     hits: NDArray[Any]
     """Records of ``HIT``: document, first word, size and slot in the table's keys, ordered by the first three."""
-    measures: NDArray[Any]
-    """Records of ``text_measures.MEASURES``; empty where not wanted."""
+    statistics: NDArray[Any]
+    """Rows of ``text_statistics.ROW``; empty where not wanted."""
 
     def shingles_of(self, document: int) -> U32:
         """A document's shingles, in reading order."""
@@ -91,22 +90,26 @@ def scan(texts: pa.Array | pa.ChunkedArray, what: Wanted) -> Scan:
     bands, figures = np.zeros((documents, what.bands), np.uint64), np.zeros(documents, np.uint64)
     shingles = np.empty(size // 2 + documents + 1 if what.shingle_words else 0, np.uint32)
     ends = np.zeros(documents, np.int64)
-    measures = np.zeros(documents if what.measures else 0, MEASURES)
+    statistics = np.zeros(documents if what.statistics else 0, ROW)
     room = HITS_AT_FIRST if what.ngrams.sizes.size else 1
     while True:
         hits = np.zeros((room, 4), np.int64)
         found = scan_documents(
             data, offsets, *letters(), what.shingle_words, factors, addends, what.rows, what.common, what.ngrams.keys,
-            what.ngrams.bits, what.ngrams.sizes, what.figures, what.stop_words, content, words, bands, shingles, ends,
-            figures, hits, measures.view(np.int32).reshape(len(measures), measures.itemsize // 4),
+            what.ngrams.bits, what.ngrams.sizes, what.figures, content, words, bands, shingles, ends,
+            figures, hits,
         )  # fmt: skip
         if found <= room:
             break
         room = found
+    if what.statistics:
+        measure_documents(
+            data, offsets, letters().kind, statistics.view(np.int32).reshape(documents, statistics.itemsize // 4)
+        )
     kept = shingles[: ends[-1] if documents and what.shingle_words else 0].copy()
     records = hits[:found].view(HIT).reshape(-1)
     order = np.lexsort((records["size"], records["word"], records["document"]))
-    return Scan(content, words, bands, kept, ends, figures, records[order], measures)
+    return Scan(content, words, bands, kept, ends, figures, records[order], statistics)
 
 
 def scan_all(batches: Iterable[pa.Array], what: Wanted, workers: int = 1) -> Iterator[Scan]:
@@ -142,11 +145,6 @@ def buffers_of(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Ints]:
 def ngrams_of(text: str, size: int) -> U64:
     """Hashes of the n-grams of ``size`` words of a text, in reading order, as ``Wanted.ngrams`` holds them."""
     return np.asarray(ngram_hashes(_sums(text), size))
-
-
-def stop_word_hashes(words: Iterable[str]) -> U64:
-    """For ``Wanted.stop_words``; at most 64, each one word."""
-    return np.array([_sums(word)[1] for word in words], np.uint64)
 
 
 def _sums(text: str) -> U64:

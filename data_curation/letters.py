@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 WORD, SPACE, LETTER, DIGIT, SYMBOL = 1, 2, 4, 8, 16
 """What a character can be, as bits. ``_`` is of a word and a symbol."""
-KNOWN_CODE_POINTS = 0x20000
-"""Beyond it lie rare Han characters up to 0x3FFFF, all of them letters, and then none."""
+KNOWN_CODE_POINTS = 0x32400
+"""No letter lies beyond it, only marks and private use."""
 FOLDED_CODE_POINTS = 0x800
 """Characters of one or two bytes; case is folded among these only."""
 

@@ -67,20 +67,22 @@ def own_shingles(shingles: U32, table: U32, own: U32) -> int:
         own[count] = shingles[number]
         count += not is_common(table, shingles[number])
     if count < shingles.size and not _enough(own, count):
-        own[: shingles.size] = shingles
         count = shingles.size
+        for number in range(count):
+            own[number] = shingles[number]
     return count
 
 
 @loop
 def band_keys(shingles: U32, factors: U32, addends: U32, rows: int, low: U32, chunk: U32, keys: U64) -> None:
     """One uint64 a band; ``low`` and ``chunk`` are room to work in (hash functions; ``CHUNK``)."""
-    low[:] = TOP
+    for which in range(low.size):
+        low[which] = TOP
     for start in range(0, shingles.size, CHUNK):
         count = min(CHUNK, shingles.size - start)
-        chunk[:count] = shingles[start : start + count]
         filled = (count + LANES - 1) // LANES * LANES
-        chunk[count:filled] = chunk[0]
+        for number in range(filled):
+            chunk[number] = shingles[start + number] if number < count else shingles[start]
         for which in range(factors.size):
             factor, addend, least = factors[which], addends[which], low[which]
             for number in range(filled):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data_curation.compiled import loop
 from data_curation.minhash import LEAST_SHINGLES, is_common
+from data_curation.sorting import ordered
 
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
@@ -32,10 +33,15 @@ class Sets(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What tells two documents of one entity apart. Entity 0: none is named."""
+    """What tells two documents apart, however alike their wording. Entity 0: none is named.
+
+    Different figures do, where both are about one entity or on one side of the split: else one of them would be
+    measured on what the other has taught.
+    """
 
     entity: U64
     figures: U64
+    heldout: NDArray[np.bool_]
 
 
 def shared_keys(keys: U64, usable: NDArray[np.bool_]) -> U64:
@@ -85,8 +91,7 @@ def join_band(packed: U64, low: Any, keys: U64, place: Ints, sets: Sets, facts: 
             if failed[slot] == pair:
                 continue
             alike = jaccard(sets, place[one], place[other], threshold)
-            same_entity = facts.entity[one] != 0 and facts.entity[one] == facts.entity[other]
-            if alike < threshold or (tell_apart and same_entity and facts.figures[one] != facts.figures[other]):
+            if alike < threshold or (tell_apart and differ(facts, one, other)):
                 failed[slot] = pair
                 continue
             join(parent, one, other)
@@ -105,6 +110,13 @@ def jaccard(sets: Sets, one: int, other: int, threshold: float) -> float:
     own = _alike(sets.own, sets.own_ends[one], sets.own_ends[one + 1],
                  sets.own, sets.own_ends[other], sets.own_ends[other + 1], threshold)  # fmt: skip
     return min(whole, own)
+
+
+@loop
+def differ(facts: Facts, one: Any, other: Any) -> Any:
+    """Whether two documents that are alike are two all the same."""
+    same_entity = facts.entity[one] != 0 and facts.entity[one] == facts.entity[other]
+    return facts.figures[one] != facts.figures[other] and (same_entity or facts.heldout[one] == facts.heldout[other])
 
 
 @loop
@@ -150,10 +162,10 @@ def _distinct(shingles: U32, ends: Ints) -> tuple[U32, Ints]:
     into, found, start = np.zeros(ends.size + 1, np.int64), 0, 0
     for document in range(ends.size):
         stop = ends[document]
-        ordered = np.sort(shingles[start:stop])
-        for number in range(ordered.size):
-            if number == 0 or ordered[number] != ordered[number - 1]:
-                shingles[found] = ordered[number]
+        these = ordered(shingles[start:stop])
+        for number in range(these.size):
+            if number == 0 or these[number] != these[number - 1]:
+                shingles[found] = these[number]
                 found += 1
         into[document + 1], start = found, stop
     return shingles[:found], into
@@ -168,7 +180,9 @@ def _without(whole: U32, ends: Ints, common: U32) -> tuple[U32, Ints]:
             own[found] = whole[number]
             found += not is_common(common, whole[number])
         if found - begin < LEAST_SHINGLES:
-            found = begin + ends[document + 1] - ends[document]
-            own[begin:found] = whole[ends[document] : ends[document + 1]]
+            found = begin
+            for number in range(ends[document], ends[document + 1]):
+                own[found] = whole[number]
+                found += 1
         own_ends[document + 1] = found
     return own[:found], own_ends

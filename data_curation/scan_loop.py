@@ -20,7 +20,6 @@ from data_curation.text_loops import (
     mixed,
     power,
 )
-from data_curation.text_measures import measure
 
 ROOM = PIECE + 256
 """For a piece, what the one before left over and whole vectors behind it."""
@@ -29,8 +28,8 @@ ROOM = PIECE + 256
 @loop
 def scan_documents(
     data: Bytes, offsets: Ints, kind: Bytes, folded: Any, shingle_words: int, factors: U32, addends: U32, rows: int,
-    common: U32, keys: U64, bits: Bytes, sizes: Ints, with_figures: bool, stop_words: U64, content: U64, words: Ints,
-    bands: U64, shingles: U32, shingle_ends: Ints, figures: U64, hits: Ints, measures: Any,
+    common: U32, keys: U64, bits: Bytes, sizes: Ints, with_figures: bool, content: U64, words: Ints,
+    bands: U64, shingles: U32, shingle_ends: Ints, figures: U64, hits: Ints,
 ) -> int:  # fmt: skip
     """Fills the arrays of ``kernel.Scan``, one row a document; returns how many hits there are (``add_hits``)."""
     longest = 0
@@ -38,7 +37,6 @@ def scan_documents(
         longest = max(longest, offsets[document + 1] - offsets[document])
     sums = np.empty(longest // 2 + 16, np.uint64)
     own = np.empty(longest // 2 + 16 if common.size else 0, np.uint32)
-    lengths = np.empty(longest // 2 + 16 if measures.size else 0, np.int32)
     out, kinds, plain = np.empty(ROOM, np.uint8), np.empty(ROOM, np.uint8), np.empty(ROOM, np.uint8)
     bounds, low = np.empty(ROOM, np.int32), np.empty(factors.size, np.uint32)
     chunk = np.empty(CHUNK + LANES, np.uint32)
@@ -71,8 +69,6 @@ def scan_documents(
             band_keys(mine, factors, addends, rows, low, chunk, bands[document])
         if sizes.size:
             found = add_hits(sums, count, document, sizes, keys, bits, hits, found)
-        if measures.size:
-            measure(data, begin, end, kind, sums, count, stop_words, lengths, measures[document])
         if with_figures:
             figures[document] = figures_of(data, begin, end, sums)
     return found

@@ -53,11 +53,11 @@ def split(candidates: list[Candidate], held: set[str], evaluate_synthetic: bool,
 def drop_near_duplicates(
     candidates: list[Candidate], clusters: Clusters, book: Book
 ) -> tuple[list[Candidate], list[Pair]]:
-    """One document a cluster stays: its first held-out one, else its first. Returns the rest and the pairs dropped."""
+    """One document a cluster stays: its first held-out one, else its keeper. Returns the rest and the pairs dropped."""
     dropped: set[int] = set()
     pairs: list[Pair] = []
-    for group in clusters.groups:
-        keeper = next((number for number in group if candidates[number].heldout), group[0])
+    for group, best in zip(clusters.groups, clusters.keepers, strict=True):
+        keeper = next((number for number in group if candidates[number].heldout), best)
         kept = candidates[keeper]
         for number in group:
             if number == keeper:

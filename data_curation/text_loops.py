@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data_curation.compiled import load8, loop
 from data_curation.ngram_table import slot_of
+from data_curation.sorting import ordered
 
 Bytes = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -72,7 +73,8 @@ def add_content(out: Bytes, at: int, one: Any, two: Any) -> tuple[Any, Any, int]
 @loop
 def last_content(out: Bytes, left: int, total: int, one: Any, two: Any) -> tuple[Any, Any]:
     """Take in the last ``left`` bytes, of ``total``: the finished hash."""
-    out[left : left + BLOCK] = 0
+    for at in range(left, left + BLOCK):
+        out[at] = 0
     one, two = content_block(one, two, load8(out, 0), load8(out, 8))
     one, two = content_block(one, two, np.uint64(total), MIX)
     return mixed(one), mixed(np.uint64(two + one))
@@ -166,9 +168,9 @@ def figures_of(data: Bytes, start: int, end: int, room: U64) -> Any:
         count += 1
     if count == 0:
         return np.uint64(0)
-    ordered = np.sort(room[:count])
-    total = ordered[0]
+    these = ordered(room[:count])
+    total = these[0]
     for number in range(1, count):
-        if ordered[number] != ordered[number - 1]:
-            total = mixed(np.uint64(total * BASE + ordered[number]))
+        if these[number] != these[number - 1]:
+            total = mixed(np.uint64(total * BASE + these[number]))
     return total

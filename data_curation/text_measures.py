@@ -1,8 +1,7 @@
-"""Counts of a text that published quality rules are stated in (Gopher, C4, FineWeb), taken in the kernel's pass.
+"""The counts of ``text_statistics``, taken in the kernel's pass: the same record for every text.
 
-https://arxiv.org/abs/2112.11446 (Gopher), https://arxiv.org/abs/1910.10683 (C4), https://arxiv.org/abs/2406.17557
-(FineWeb). Only counts: shares, limits and their reasons are the quality rules' part. Words are runs of letters, digits
-and ``_``, with case folded; characters are code points.
+A text is classed byte by byte in whole vectors and counted by bits; what is left to walk are its words (here) and its
+lines and n-grams (``repeats``).
 """
 
 from __future__ import annotations
@@ -11,238 +10,215 @@ from typing import Any
 
 import numpy as np
 
-from data_curation.compiled import loop
+from data_curation.compiled import BLOCK, bit_length, equal, load8, loop, lowest_bit, mask, ones
 from data_curation.folding import Bytes, code_point, kind_of
-from data_curation.letters import DIGIT, LETTER, SPACE, SYMBOL, WORD
-from data_curation.text_loops import BASE, MIX, SHIFT, U64, mixed, power
+from data_curation.letters import LETTER as KIND_LETTER
+from data_curation.letters import SPACE as KIND_SPACE
+from data_curation.letters import SYMBOL as KIND_SYMBOL
+from data_curation.repeats import count_lines, count_ngrams
+from data_curation.text_loops import ALL, MIX, OTHER, SHIFT, U64
+from data_curation.text_statistics import NAMES
 
-MEASURES = np.dtype(
-    [
-        ("chars", "<i4"),
-        ("spaces", "<i4"),  # white space of every kind, line ends among it
-        ("letters", "<i4"),
-        ("digits", "<i4"),
-        ("symbols", "<i4"),  # neither letter nor digit nor white space
-        ("words", "<i4"),
-        ("word_chars", "<i4"),  # in all words together
-        ("alpha_words", "<i4"),  # words with at least one letter
-        ("tokens", "<i4"),  # what stands between white space
-        ("stop_words", "<i4"),  # how many different ones of ``Wanted.stop_words`` occur
-        ("hashes", "<i4"),  # "#"
-        ("ellipses", "<i4"),  # "..." or "…"
-        ("braces", "<i4"),  # "{" or "}"
-        ("newlines", "<i4"),
-        ("lines", "<i4"),  # that hold more than blanks
-        ("short_lines", "<i4"),  # of those, at most 30 characters without the blanks around
-        ("ended_lines", "<i4"),  # that end in . ! ? " ' ” ’ or …
-        ("bullet_lines", "<i4"),  # that begin with - * or •
-        ("ellipsis_lines", "<i4"),  # that end in "..." or "…"
-        ("repeated_lines", "<i4"),  # that stood before in the text
-        ("repeated_line_chars", "<i4"),
-        ("paragraphs", "<i4"),  # runs of lines between empty ones
-        ("repeated_paragraphs", "<i4"),
-        ("repeated_paragraph_chars", "<i4"),
-        # Characters in all occurrences of the most frequent n-gram of words, blanks between them counted.
-        ("top_2gram_chars", "<i4"),
-        ("top_3gram_chars", "<i4"),
-        ("top_4gram_chars", "<i4"),
-        # Characters in n-grams that stood before, counted once: after one is found the search goes on behind it.
-        ("repeated_5gram_chars", "<i4"),
-        ("repeated_6gram_chars", "<i4"),
-        ("repeated_7gram_chars", "<i4"),
-        ("repeated_8gram_chars", "<i4"),
-        ("repeated_9gram_chars", "<i4"),
-        ("repeated_10gram_chars", "<i4"),
-    ]
+ALNUM, BLANK, LETTER, SPACE, INNER, STOP, PHRASE, WIDE = (np.uint8(1 << bit) for bit in range(8))
+"""Classes of a byte: of a letter or digit; one of six blanks; of a letter; white space of any kind; not the first of
+its character; ``. ! ?``; where a phrase starts that C4 drops a line for; not plain."""
+ALNUMS, LETTERS, INNERS = (np.uint64(0x0101010101010101 << bit) for bit in (0, 2, 4))
+(CHARACTERS, VISIBLE, SYMBOLS, NEWLINES, TOKENS, WORDS, WORD_CHARACTERS, ALPHABETIC, STOP_WORDS, HASHES, ELLIPSES,
+ CURLY, LOREM) = range(NAMES.index("lorem_ipsum") + 1)  # fmt: skip
+ONE, LAST = np.uint64(1), np.uint64(63)
+BEHIND = 128
+"""Zeros behind a text: vectors and the search for phrases read past its end."""
+STOP_WORD_BYTES = np.array(
+    [int.from_bytes(one.encode(), "little") for one in ("the", "be", "to", "of", "and", "that", "have", "with")],
+    np.uint64,
 )
-"""One record a document."""
-(CHARS, SPACES, LETTERS, DIGITS, SYMBOLS, WORDS, WORD_CHARS, ALPHA_WORDS, TOKENS, STOP_WORDS, HASHES, ELLIPSES, BRACES,
- NEWLINES, LINES, SHORT_LINES, ENDED_LINES, BULLET_LINES, ELLIPSIS_LINES, REPEATED_LINES, REPEATED_LINE_CHARS,
- PARAGRAPHS, REPEATED_PARAGRAPHS, REPEATED_PARAGRAPH_CHARS, TOP_2, TOP_3, TOP_4, REPEATED_5,
- *_) = range(len(MEASURES.fields or ()))  # fmt: skip
-SHORT_LINE = 30
-LENGTH_MASK = np.uint64(0xFFFFFF)
-NEWLINE, BLANK = np.uint8(10), np.uint8(32)
-DOT = 46
-
-
-def no_stop_words() -> U64:
-    """Nothing to look for."""
-    return np.zeros(0, np.uint64)
+PHRASES = ("javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies",
+           "use cookies", "lorem ipsum")  # fmt: skip
+"""The last is counted, the others mark their line."""
+PHRASE_BYTES = np.frombuffer("".join(one.ljust(16, "\0") for one in PHRASES).encode(), np.uint8).reshape(-1, 16)
+PHRASE_SIZES = np.array([len(one) for one in PHRASES])
 
 
 @loop
-def measure(data: Bytes, begin: int, end: int, kind: Bytes, sums: U64, words: int, stop_words: U64,
-            lengths: Any, into: Any) -> None:  # fmt: skip
-    """Fill ``into`` (int32, one for each field of MEASURES). ``lengths`` is room for a number a word."""
-    found = _characters(data, begin, end, kind, lengths, into)
-    for number in range(found, words):
-        lengths[number] = 0
-    _lines(data, begin, end, into)
-    into[WORDS] = words
-    seen = np.uint64(0)
-    for number in range(words if stop_words.size else 0):
-        value = np.uint64(sums[number + 1] - np.uint64(sums[number] * BASE))
-        for which in range(stop_words.size):
-            seen |= np.uint64(value == stop_words[which]) << np.uint64(which)
-    while seen:
-        seen &= seen - np.uint64(1)
-        into[STOP_WORDS] += 1
-    room = 16
-    while room < 2 * words:
-        room *= 2
-    table, counts = np.empty(room, np.uint64), np.empty(room, np.int32)
-    for size in range(2, 5):
-        into[TOP_2 + size - 2] = _top(sums, words, size, lengths, table, counts)
-    for size in range(5, 11):
-        into[REPEATED_5 + size - 5] = _repeated(sums, words, size, lengths, table)
-        if into[REPEATED_5 + size - 5] == 0:
-            break  # a longer one that repeats would begin with this one
+def measure_documents(data: Bytes, offsets: Any, kind: Bytes, rows: Any) -> None:
+    """Fill a row of ``rows`` for every document."""
+    longest = 0
+    for document in range(offsets.size - 1):
+        longest = max(longest, offsets[document + 1] - offsets[document])
+    text, kinds = np.empty(longest + BEHIND, np.uint8), np.empty(longest + BEHIND, np.uint8)
+    hashes, lengths = np.empty(longest // 2 + 1, np.uint64), np.empty(longest // 2 + 1, np.int32)
+    for document in range(offsets.size - 1):
+        measure(data, offsets[document], offsets[document + 1], kind, text, kinds, hashes, lengths, rows[document])
 
 
 @loop
-def _characters(data: Bytes, begin: int, end: int, kind: Bytes, lengths: Any, into: Any) -> int:
-    position, words, length, alpha, token, dots = begin, 0, 0, 0, 0, 0
-    while position < end:
-        byte = np.int64(data[position])
-        code, size = (byte, 1) if byte < 128 else code_point(data, position, end)
-        bits = kind_of(code, kind)
-        into[CHARS] += 1
-        into[SPACES] += (bits & SPACE) // SPACE
-        into[LETTERS] += (bits & LETTER) // LETTER
-        into[DIGITS] += (bits & DIGIT) // DIGIT
-        into[SYMBOLS] += (bits & SYMBOL) // SYMBOL
-        if bits & WORD:
-            length += 1
-            alpha |= bits & LETTER
-        elif length:
-            lengths[words] = length
-            into[WORD_CHARS] += length
-            into[ALPHA_WORDS] += alpha // LETTER
-            words, length, alpha = words + 1, 0, 0
-        into[TOKENS] += not token and not bits & SPACE
-        token = not bits & SPACE
-        dots = dots + 1 if byte == DOT else 0
-        if bits & SYMBOL:
-            into[HASHES] += byte == 35
-            into[BRACES] += byte == 123 or byte == 125
-            into[ELLIPSES] += dots == 3 or code == 0x2026
-            dots = 0 if dots == 3 else dots
-        into[NEWLINES] += byte == 10
-        position += size
-    if length:
-        lengths[words] = length
-        into[WORD_CHARS] += length
-        into[ALPHA_WORDS] += alpha // LETTER
-        words += 1
+def measure(data: Bytes, begin: int, end: int, kind: Bytes, text: Bytes, kinds: Bytes, hashes: U64, lengths: Any,
+            into: Any) -> None:  # fmt: skip
+    """Fill ``into``, a row of ``text_statistics.ROW`` as int32.
+
+    ``text`` and ``kinds`` are room for the bytes and ``BEHIND`` more, ``hashes`` and ``lengths`` for every word.
+    """
+    size = end - begin
+    _class(data[begin:end], kind, text, kinds)
+    phrases = _count_bytes(text, kinds, size, into)
+    words = _words(text, kinds, size, hashes, lengths, into)
+    count_lines(text, kinds, size, phrases, into)
+    count_ngrams(hashes[:words], lengths, into)
+
+
+@loop
+def _class(data: Bytes, kind: Bytes, text: Bytes, kinds: Bytes) -> None:
+    size, high = data.size, np.uint8(0)
+    for at in range(size):
+        byte = data[at]
+        upper = np.uint8(byte - np.uint8(65)) < np.uint8(26)
+        letter = np.uint8((byte | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
+        digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
+        blank = (byte == np.uint8(32)) | (np.uint8(byte - np.uint8(9)) < np.uint8(5))
+        space = blank | (np.uint8(byte - np.uint8(28)) < np.uint8(4))
+        stop = (byte == np.uint8(46)) | (byte == np.uint8(33)) | (byte == np.uint8(63))
+        high |= byte
+        text[at] = np.uint8(byte | np.uint8(np.uint8(upper) << np.uint8(5)))
+        kinds[at] = (
+            np.uint8(letter | digit)
+            | np.uint8(np.uint8(blank) << np.uint8(1))
+            | np.uint8(np.uint8(letter) << np.uint8(2))
+            | np.uint8(np.uint8(space) << np.uint8(3))
+            | np.uint8(np.uint8(stop) << np.uint8(5))
+            | np.uint8(byte & np.uint8(128))
+        )
+    for at in range(size, size + BEHIND):
+        text[at] = kinds[at] = 0
+    behind = 0
+    for block in range(0, size if high >= 128 else 0, BLOCK):
+        wide = mask(kinds, block, WIDE)
+        while wide:
+            at = block + lowest_bit(wide)
+            wide &= wide - ONE
+            if at < behind:
+                continue
+            code, length = code_point(data, at, size)
+            behind = at + length
+            bits = kind_of(code, kind)
+            of_word = np.int64(bits & (KIND_SPACE | KIND_SYMBOL) == 0)
+            kinds[at] = of_word | (bits & KIND_LETTER) // KIND_LETTER * 4 | (bits & KIND_SPACE) // KIND_SPACE * 8
+            for step in range(at + 1, behind):
+                kinds[step] = INNER
+
+
+@loop
+def _count_bytes(text: Bytes, kinds: Bytes, size: int, into: Any) -> int:
+    """Counts that need no order; marks the phrases and returns how many there are."""
+    phrases, dots = 0, 0
+    for block in range(0, size, BLOCK):
+        left = size - block
+        inside = ALL if left >= BLOCK else (ONE << np.uint64(left)) - ONE
+        first = ~mask(kinds, block, INNER) & inside
+        visible = first & ~mask(kinds, block, SPACE)
+        into[CHARACTERS] += ones(first)
+        into[VISIBLE] += ones(visible)
+        into[SYMBOLS] += ones(visible & ~mask(kinds, block, ALNUM))
+        into[NEWLINES] += ones(equal(text, block, np.uint8(10)))
+        into[HASHES] += ones(equal(text, block, np.uint8(35)))
+        into[CURLY] += ones(equal(text, block, np.uint8(123)))
+        dot = equal(text, block, np.uint8(46))
+        if dot | np.uint64(dots):
+            for at in range(block, min(size, block + BLOCK)):
+                dots = dots + 1 if text[at] == 46 else 0
+                if dots == 3:
+                    into[ELLIPSES] += 1
+                    dots = 0
+        wide = equal(text, block, np.uint8(0xE2))
+        while wide:
+            at = block + lowest_bit(wide)
+            wide &= wide - ONE
+            into[ELLIPSES] += text[at + 1] == 0x80 and text[at + 2] == 0xA6
+        for which in range(PHRASE_SIZES.size):
+            likely = (equal(text, block, PHRASE_BYTES[which, 0]) & equal(text, block + 2, PHRASE_BYTES[which, 2])
+                      & equal(text, block + 4, PHRASE_BYTES[which, 4]))  # fmt: skip
+            while likely:
+                at = block + lowest_bit(likely)
+                likely &= likely - ONE
+                if _stands(text, at, which):
+                    if which == PHRASE_SIZES.size - 1:
+                        into[LOREM] += 1
+                    else:
+                        kinds[at] |= PHRASE
+                        phrases += 1
+    return phrases
+
+
+@loop
+def _stands(text: Bytes, at: int, which: int) -> Any:
+    alike = True
+    for step in range(PHRASE_SIZES[which]):
+        alike &= text[at + step] == PHRASE_BYTES[which, step]
+    return alike
+
+
+@loop
+def _words(text: Bytes, kinds: Bytes, size: int, hashes: U64, lengths: Any, into: Any) -> int:
+    """Hashes and lengths of the words, which are tokens with a letter or digit; returns how many there are."""
+    words, outside, start, stops = 0, np.uint64(1), 0, np.int64(0)
+    for block in range(0, size + 1, BLOCK):
+        blank = mask(kinds, block, BLANK)
+        if size - block < BLOCK:
+            blank |= ALL << np.uint64(size - block)
+        edges = blank ^ ((blank << ONE) | outside)
+        outside = blank >> LAST
+        while edges:
+            at = block + lowest_bit(edges)
+            edges &= edges - ONE
+            if kinds[at] & BLANK or at >= size:
+                into[TOKENS] += 1
+                words += _word(text, kinds, start, at, hashes, lengths, words, into)
+                if at - start <= 16:
+                    stops |= _stop_word(text, kinds, start, at)
+            start = at
+    into[WORDS], into[STOP_WORDS] = words, ones(np.uint64(stops))
     return words
 
 
 @loop
-def _lines(data: Bytes, begin: int, end: int, into: Any) -> None:
-    room = 2
-    for position in range(begin, end):
-        room += data[position] == NEWLINE
-    lines, paragraphs = np.empty(room, np.uint64), np.empty(room, np.uint64)
-    paragraph, chars, start = MIX, 0, begin
-    for position in range(begin, end + 1):
-        if position < end and data[position] != NEWLINE:
-            continue
-        first, last = start, position
-        while first < last and data[first] <= BLANK:
-            first += 1
-        while last > first and data[last - 1] <= BLANK:
-            last -= 1
-        start = position + 1
-        if first < last:
-            value, length = _line(data, first, last, into)
-            lines[into[LINES]] = (value & ~LENGTH_MASK) | (np.uint64(length) & LENGTH_MASK)
-            into[LINES] += 1
-            paragraph, chars = mixed(np.uint64(paragraph * BASE + value)), chars + length
-        if chars and (first == last or position == end):
-            paragraphs[into[PARAGRAPHS]] = (paragraph & ~LENGTH_MASK) | (np.uint64(chars) & LENGTH_MASK)
-            into[PARAGRAPHS] += 1
-            paragraph, chars = MIX, 0
-    into[REPEATED_LINES], into[REPEATED_LINE_CHARS] = _again(lines[: into[LINES]])
-    into[REPEATED_PARAGRAPHS], into[REPEATED_PARAGRAPH_CHARS] = _again(paragraphs[: into[PARAGRAPHS]])
-
-
-@loop
-def _line(data: Bytes, first: int, last: int, into: Any) -> tuple[Any, int]:
-    value, length, word = MIX, 0, np.uint64(0)
-    for position in range(first, last):
-        word = np.uint64((word << np.uint64(8)) | np.uint64(data[position]))
-        if (position - first) & 7 == 7:
-            value = mixed(np.uint64(value ^ word) * BASE)
-            word = np.uint64(0)
-        length += (data[position] & 0xC0) != 0x80
-    value = mixed(np.uint64(value ^ word) * BASE + np.uint64(last - first))
-    end = np.int64(data[last - 1])
-    three: Any = np.int64(0)
-    if last - first >= 3:
-        three = (np.int64(data[last - 3]) << 16) | (np.int64(data[last - 2]) << 8) | end
-    dots = three == 0xE280A6 or three == 0x2E2E2E
-    into[SHORT_LINES] += length <= SHORT_LINE
-    into[ENDED_LINES] += (end == 46 or end == 33 or end == 63 or end == 34 or end == 39 or dots
-                          or three == 0xE2809D or three == 0xE28099)  # fmt: skip
-    into[ELLIPSIS_LINES] += dots
-    bullet = last - first >= 3 and data[first] == 0xE2 and data[first + 1] == 0x80 and data[first + 2] == 0xA2
-    into[BULLET_LINES] += data[first] == 45 or data[first] == 42 or bullet
-    return value, length
-
-
-@loop
-def _again(values: U64) -> tuple[int, Any]:
-    ordered = np.sort(values)
-    count = 0
-    chars: Any = 0
-    for number in range(1, ordered.size):
-        if ordered[number] == ordered[number - 1]:
-            count += 1
-            chars += np.int64(ordered[number] & LENGTH_MASK)
-    return count, chars
-
-
-@loop
-def _slot(table: U64, value: Any) -> Any:
-    mask = np.uint64(table.size - 1)
-    slot = np.uint64((value ^ (value >> SHIFT)) * MIX >> SHIFT) & mask
-    while table[slot] != np.uint64(0) and table[slot] != value:
-        slot = np.uint64((slot + np.uint64(1)) & mask)
-    return slot
-
-
-@loop
-def _top(sums: U64, words: int, size: int, lengths: Any, table: U64, counts: Any) -> Any:
-    if words < size:
+def _word(text: Bytes, kinds: Bytes, start: int, end: int, hashes: U64, lengths: Any, number: int, into: Any) -> int:
+    value, of, inner, at = np.uint64(end - start) * OTHER, np.uint64(0), 0, start
+    while end - at > 8:
+        value = np.uint64(value ^ load8(text, at)) * MIX
+        value = np.uint64(value ^ (value >> SHIFT))
+        classes = load8(kinds, at)
+        of |= classes
+        inner += ones(classes & INNERS)
+        at += 8
+    inside = ALL >> np.uint64(64 - 8 * (end - at))
+    classes = load8(kinds, at) & inside
+    of |= classes
+    if not of & ALNUMS:
         return 0
-    factor, most = power(size), 0
-    table[:], counts[:] = 0, 0
-    for number in range(words - size + 1):
-        value = np.uint64(sums[number + size] - np.uint64(sums[number] * factor)) | np.uint64(1)
-        slot = _slot(table, value)
-        table[slot] = value
-        counts[slot] += 1
-        most = max(most, counts[slot])
-    for number in range(words - size + 1):
-        value = np.uint64(sums[number + size] - np.uint64(sums[number] * factor)) | np.uint64(1)
-        if counts[_slot(table, value)] == most:
-            return (np.sum(lengths[number : number + size]) + size - 1) * most
-    return 0
+    value = np.uint64(value ^ (load8(text, at) & inside)) * MIX
+    value = np.uint64(value ^ (value >> SHIFT)) * OTHER
+    hashes[number] = value ^ (value >> SHIFT)
+    lengths[number] = end - start - inner - ones(classes & INNERS)
+    into[WORD_CHARACTERS] += lengths[number]
+    into[ALPHABETIC] += (of & LETTERS) != 0
+    return 1
 
 
 @loop
-def _repeated(sums: U64, words: int, size: int, lengths: Any, table: U64) -> Any:
-    factor, number = power(size), 0
-    chars: Any = 0
-    table[:] = 0
-    while number < words - size + 1:
-        value = np.uint64(sums[number + size] - np.uint64(sums[number] * factor)) | np.uint64(1)
-        slot = _slot(table, value)
-        if table[slot] == value:
-            chars += np.sum(lengths[number : number + size])
-            number += size
-        else:
-            table[slot] = value
-            number += 1
-    return chars
+def _stop_word(text: Bytes, kinds: Bytes, start: int, end: int) -> Any:
+    """The bit of the stop word that a token is, what is neither letter nor digit at its ends aside."""
+    if end - start <= 8:
+        classes = load8(kinds, start) & (ALL >> np.uint64(64 - 8 * (end - start))) & ALNUMS
+        first, last = start + lowest_bit(classes) // 8, start + (bit_length(classes) + 7) // 8
+    else:
+        first, last = start, end
+        while first < end and not kinds[first] & ALNUM:
+            first += 1
+        while last > first and not kinds[last - 1] & ALNUM:
+            last -= 1
+    size = last - first
+    if size < 2 or size > 4:
+        return np.int64(0)
+    core, found = load8(text, first) & (ALL >> np.uint64(64 - 8 * size)), np.int64(0)
+    for which in range(STOP_WORD_BYTES.size):
+        found |= np.int64(core == STOP_WORD_BYTES[which]) << which
+    return found

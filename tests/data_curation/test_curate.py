@@ -16,7 +16,7 @@ from contracts.reports import CurationCard
 from contracts.stage import StageSpec
 from data_curation.curate import curate, shared_out
 from recipes.schema import Source
-from tests.data_curation.corpus_sample import corpus, lease, lines, section, story, write_rows, written
+from tests.data_curation.corpus_sample import RIVERS, corpus, lease, lines, section, story, write_rows, written
 
 
 @pytest.fixture
@@ -169,7 +169,8 @@ def test_reports_of_one_entity_on_one_form_are_no_copies(tmp_path: Path, out: Pa
 
 
 def test_a_source_that_would_collapse_fails_by_name(tmp_path: Path, out: Path) -> None:
-    rows = [lease(1) | {"id": str(n), "party": f"P{n}", "text": lease(1)["text"] + f" Copy {n}."} for n in range(20)]
+    names = [" ".join(RIVERS[n % 12 :][:2]) + " copy" * (n // 12) for n in range(20)]
+    rows = [lease(1) | {"id": name, "party": name, "text": lease(1)["text"] + f" {name}."} for name in names]
     with pytest.raises(GateError, match="source leases: would lose more than 50%"):
         curate(section(corpus(tmp_path / "corpus", rows), removal_ceiling=0.5), {}, out)
 
