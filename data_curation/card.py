@@ -11,6 +11,7 @@ from contracts.errors import GateError
 from contracts.reports import CurationCard, SourceCount
 from data_curation.candidates import Book, Candidate
 from data_curation.duplicates import Pair
+from data_curation.guard import Compared
 from data_curation.shards import Shards
 from recipes.schema import Source
 
@@ -42,6 +43,8 @@ class Outcome:
     examples: Examples
     duplicates: list[Pair]
     clusters: Counter[str]
+    compared: dict[str, Compared]
+    """Source to how its near-duplicates were found."""
     missing: list[str]
 
 

@@ -22,6 +22,7 @@ from data_curation.decontamination import Index
 from data_curation.duplicates import Pair, find_clusters, refuse_collapse
 from data_curation.examples import check_prompts, examples_of, without_repeats
 from data_curation.field_paths import lookup, text_of
+from data_curation.guard import Compared, compared_by
 from data_curation.inbox_files import note_unread
 from data_curation.loading import (
     Raw,
@@ -39,8 +40,10 @@ from data_curation.shards import Shards, assemble, clean, within_budget
 from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 T = TypeVar("T")
+Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared]]
+"""Pairs that fell, clusters by source, and how each source was compared."""
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
 BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
@@ -79,7 +82,7 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
     wanted = set(found) if section.inbox else task_sources  # a drop of plain text is worth curating by itself
     require_documents(found, wanted, str(section.corpus or "the writer's documents"))
     progress(1, 5, "splitting and comparing")
-    found, held, samples, clusters = _split_and_compare(section, found, task_sources, suites, book)
+    found, held, duplicates = _split_and_compare(section, found, task_sources, suites, book)
     progress(2, 5, "making evaluation items")
     general = _general(section, found, suites, book)
     evaluation = _evaluation(section, found, task_sources, book)
@@ -93,7 +96,7 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
     examples = Examples(train, further, evaluation, general, pairs)
     _write(out_dir, shards, examples)
     progress(5, 5, "done")
-    outcome = Outcome(found, shards, examples, samples, clusters, missing)
+    outcome = Outcome(found, shards, examples, *duplicates, missing)
     return write_output(out_dir, section, outcome, book)
 
 
@@ -142,7 +145,7 @@ def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
 
 def _split_and_compare(
     section: CurateSection, found: Found, task_sources: set[str], suites: set[str], book: Book
-) -> tuple[Found, set[str], list[Pair], Counter[str]]:
+) -> tuple[Found, set[str], Duplicates]:
     """The split first, then near-duplicates: of a cluster that lies on both sides the training members go."""
     curation = section.curation
     measured = {
@@ -151,19 +154,21 @@ def _split_and_compare(
     held = held_out_entities(measured.values(), curation.seed, curation.holdout_share)
     samples: list[Pair] = []
     clusters: Counter[str] = Counter()
+    compared: dict[str, Compared] = {}
     kept: Found = {}
     for name, members in found.items():
         if name in suites:
             kept[name] = members
             continue
         if name in task_sources:
-            members = split(members, held, section.corpus is None, book)
+            members = split(members, held, section.corpus is None, curation, book)
+        compared[name] = compared_by(members, curation, name in task_sources)
         groups = find_clusters(members, curation, tell_reports_apart=name in task_sources)
         kept[name], pairs = drop_near_duplicates(members, groups, book)
         refuse_collapse(name, len(pairs), len(members), curation)
         clusters[name] = len(groups.groups)
         samples += pairs
-    return kept, held, samples, clusters
+    return kept, held, (samples, clusters, compared)
 
 
 def _general(section: CurateSection, found: Found, suites: set[str], book: Book) -> list[ChatExample]:

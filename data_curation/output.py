@@ -10,17 +10,22 @@ from data_curation.candidates import Book
 from data_curation.card import Outcome, card_of
 from data_curation.coverage import coverage, refuse_gaps, seen
 from data_curation.dataset import Part, describe_dataset, write_shards
+from data_curation.guard import check_split
 from data_curation.trace import Measured, write_trace
 from recipes.corpus import Inbox
 from recipes.stage_sections import CurateSection
 
 
 def write_output(out_dir: Path, section: CurateSection, outcome: Outcome, book: Book) -> CurationCard:
-    """Write shards, trace and dataset card; returns the card. Raises GateError where required coverage is missing."""
+    """Write shards, trace and dataset card; returns the card.
+
+    Raises GateError where something lies on both sides of the split, and where required coverage is missing.
+    """
     inbox = section.inbox or Inbox()
     parts = _parts(section, outcome)
     accepted = [document for part in parts for document in part.documents]
     shards = write_shards(out_dir, parts, inbox)
+    check_split(out_dir, section.curation, outcome.compared)
     book.rejected_out.flush()
     measured = write_trace(out_dir, accepted, shards.places)
     counted = seen(accepted, section.ontology, inbox)
@@ -44,11 +49,12 @@ def _parts(section: CurateSection, outcome: Outcome) -> list[Part]:
         for use, shards in outcome.shards.items()
         for split, documents in (("train", shards.training), ("heldout", shards.heldout))
     ]
+    suites = {task.source for task in section.tasks.values() if task.suite == "general"}
     sides: dict[bool, list[Document]] = {False: [], True: []}
     for name, candidates in outcome.found.items():
         if section.sources[name].use == "tasks":
             for candidate in candidates:
-                sides[candidate.heldout].append(candidate.document)
+                sides[candidate.heldout or name in suites].append(candidate.document)
     return [*parts, Part("tasks", "train", sides[False]), Part("tasks", "heldout", sides[True])]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from contracts.documents import Document
 from data_curation.candidates import Book, Candidate
 from data_curation.decontamination import Index
-from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, entity_key, position
+from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, entity_key, is_late, position
 from recipes.schema import Curation
 
 
@@ -58,8 +58,9 @@ def assemble(
 ) -> Shards:
     """Shards from the candidates of every source of one use.
 
-    Text about a held-out entity is never trained on: it joins the held-out side. Of the rest, about 5 % of the original
-    documents (all parts of one together), at least one where there are two, are held out to measure on.
+    Text about a held-out entity, or dated too late, is never trained on: it joins the held-out side. Of the rest, about
+    5 % of the original documents (all parts of one together), at least one where there are two, are held out to measure
+    on.
     """
     seen: dict[bytes, str] = {}
     everything = [candidate for candidates in sources.values() for candidate in candidates]
@@ -67,7 +68,7 @@ def assemble(
     shards = Shards()
     for candidate in everything:
         document = candidate.document
-        heldout = bool({document.id, _origin(document)} & held_documents)
+        heldout = bool({document.id, _origin(document)} & held_documents) or is_late(document.date, curation)
         key = hashlib.sha256(document.text.casefold().encode()).digest()
         if key in seen:
             book.reject(candidate, "duplicates", "exact_duplicate", f"of {seen[key]}")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from data_curation.candidates import Book, Candidate
 from data_curation.duplicates import Clusters, Pair
+from recipes.schema import Curation
 
 PRETRAINING_HELDOUT_SHARE = 0.05
 
@@ -38,13 +39,25 @@ def held_out_entities(sources: Iterable[list[Candidate]], seed: int, share: floa
     return held
 
 
-def split(candidates: list[Candidate], held: set[str], evaluate_synthetic: bool, book: Book) -> list[Candidate]:
-    """Mark the held-out side. Synthetic documents about a held-out entity go, unless they are what is measured."""
+def is_late(date: str | None, curation: Curation) -> bool:
+    """Whether a document may not be trained on for its date: ``2024`` may be any day of that year."""
+    return bool(curation.holdout_from and date and f"{date}~" >= curation.holdout_from)
+
+
+def split(
+    candidates: list[Candidate], held: set[str], evaluate_synthetic: bool, curation: Curation, book: Book
+) -> list[Candidate]:
+    """Mark the held-out side. Synthetic documents about a held-out entity go, unless they are what is measured.
+
+    So do documents about the other entities that are too late to be trained on.
+    """
     kept: list[Candidate] = []
     for candidate in candidates:
         heldout = entity_key(candidate.document.entity) in held
         if heldout and candidate.document.synthetic and not evaluate_synthetic:
             book.reject(candidate, "split", "entity_held_out", f"entity {candidate.document.entity}")
+        elif not heldout and is_late(candidate.document.date, curation):
+            book.reject(candidate, "split", "too_late_to_train", f"{candidate.document.date}, {curation.holdout_from}")
         else:
             kept.append(replace(candidate, heldout=heldout))
     return kept

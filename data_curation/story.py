@@ -24,6 +24,7 @@ STEPS = (
 )
 """In their order. A document that falls at one is not looked at by those behind it."""
 STAGES = {
+    "reading": "read",
     "personal_data": "personal data",
     "language": "language and quality",
     "quality": "language and quality",
