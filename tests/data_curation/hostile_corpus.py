@@ -39,7 +39,7 @@ class Size:
 
     line_bytes: int = 17 * MIB
     bomb_bytes: int = 80 * MIB
-    tags: int = 50_000
+    tags: int = 20_000
     folders: int = 200
     looping_forms: bool = False
     """A PDF that takes PDFium 16 s and all the memory it may have."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import gzip
+import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,3 +185,11 @@ def test_dates_that_can_be(date: str | None) -> None:
 def test_dates_that_cannot_be(date: str) -> None:
     fault = date_fault(date)
     assert fault is not None and fault[0] == "impossible_date"
+
+
+def test_the_limits_in_the_documentation_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
+    rows = re.findall(r"^\| `(\w+)\.(\w+)` \| ([\d.]+) \|", page, re.MULTILINE)
+    assert len(rows) == 14
+    for module, name, value in rows:
+        assert getattr(importlib.import_module(f"data_curation.{module}"), name) == float(value), name

@@ -30,7 +30,7 @@ from data_curation.normalising import RULE, normalised
 from data_curation.reading import PdfReader, Row, read_rows
 from tests.data_curation.small_pdfs import pages
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 Fault = tuple[str, int, str, int | None, int | None]
 fuzz = settings(
     max_examples=EXAMPLES, deadline=None, derandomize="FUZZ_EXAMPLES" not in os.environ, database=None,
