@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.curation_kills import rounds
+
+pytestmark = pytest.mark.e2e  # five processes of the stage
 
 
 def test_the_run_after_a_kill_ends_with_the_same_bytes(tmp_path: Path) -> None:
