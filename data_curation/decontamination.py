@@ -2,18 +2,25 @@
 
 A single shared 13-gram flags half of the text of these fields (form wording). So an item's own n-grams count, those
 that many items share do not; a share of them must be found; and where the item has gold values, half of them must
-stand in the text as well.
+stand in or near the matching span. The kernel finds the n-grams; only texts with some are looked at here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from contracts.answers import atoms, normalise
 from contracts.documents import ChatExample
+from data_curation.kernel import Wanted, ngrams_of, scan_all
+from data_curation.ngram_table import ngram_table, slots_of
 from recipes.schema import Curation
 
 WORD = re.compile(r"\w+")
@@ -21,14 +28,18 @@ SHORT_NGRAM = 8
 """For items shorter than twice the n-gram; items shorter than this many words are not looked for."""
 SHARED_ITEMS = 3
 """An n-gram of more items than this (and of more than a tenth of them) is form wording."""
+NEAR_WORDS = 50
+"""An answer may stand this many words before or behind the span that matches: it often follows its question."""
+SHOWN_CHARS = 300
+BATCH_DOCUMENTS = 1_024
 
 
 @dataclass(frozen=True)
 class Item:
-    """One evaluation text with its n-grams."""
+    """One evaluation text: how many n-grams are its own, and its gold values."""
 
     identity: str
-    ngrams: frozenset[int]
+    ngrams: int
     gold: frozenset[str]
 
 
@@ -38,59 +49,78 @@ class Match:
 
     item: str
     coverage: float
+    """Share of the item's own n-grams that stand in the document."""
+    ngrams: int
+    """How many of them."""
     span: str
+    """From the first to the last n-gram that matches, cut to 300 characters."""
 
 
 class Index:
     """The evaluation items, ready to be looked for."""
 
-    def __init__(self, examples: list[ChatExample], curation: Curation) -> None:
+    def __init__(self, examples: Sequence[ChatExample], curation: Curation) -> None:
         self.coverage = curation.decontamination_coverage
         self.size = curation.decontamination_words
         texts = {example.document_id: example for example in examples}
         raw = [(example, self._ngrams_of_item(example.context)) for example in texts.values()]
         spread = Counter(ngram for _, ngrams in raw for ngram in ngrams)
         shared = {one for one, count in spread.items() if count > max(SHARED_ITEMS, 0.1 * len(raw))}
-        self.items = [
-            Item(example.id, frozenset(ngrams - shared), _gold(example)) for example, ngrams in raw if ngrams - shared
-        ]
+        own = [(example, ngrams - shared) for example, ngrams in raw if ngrams - shared]
+        self.items = [Item(example.id, len(ngrams), _gold(example)) for example, ngrams in own]
+        distinct = np.array(sorted({ngram for _, ngrams in own for ngram in ngrams}), np.uint64)
+        table = ngram_table(distinct, (self.size, SHORT_NGRAM))
         self.owners: dict[int, list[int]] = {}
-        for number, item in enumerate(self.items):
-            for ngram in item.ngrams:
-                self.owners.setdefault(ngram, []).append(number)
+        for number, (_, ngrams) in enumerate(own):
+            for slot in slots_of(table.keys, np.array(list(ngrams), np.uint64)).tolist():
+                self.owners.setdefault(slot, []).append(number)
+        self._wanted = Wanted(shingle_words=0, bands=0, rows=0, ngrams=table, figures=False)
 
     def find(self, text: str) -> Match | None:
         """The evaluation item that a training text contains, None for a clean text."""
-        spans = list(WORD.finditer(text))
-        words = [span.group().casefold() for span in spans]
-        hits: Counter[int] = Counter()
-        first_last: dict[int, tuple[int, int]] = {}
+        return self.find_all([text])[0]
+
+    def find_all(self, texts: Sequence[str], workers: int = 1) -> list[Match | None]:
+        """``find`` for every text, a batch at a time."""
+        if not self.items:
+            return [None] * len(texts)
+        starts = range(0, len(texts), BATCH_DOCUMENTS)
+        batches = (pa.array(texts[start : start + BATCH_DOCUMENTS], pa.large_string()) for start in starts)
+        found: list[Match | None] = [None] * len(texts)
+        for start, scanned in zip(starts, scan_all(batches, self._wanted, workers), strict=True):
+            documents, firsts = np.unique(scanned.hits["document"], return_index=True)
+            for document, first in zip(documents.tolist(), firsts.tolist(), strict=True):
+                hits = scanned.hits[first : np.searchsorted(scanned.hits["document"], document, side="right")]
+                found[start + document] = self._judged(texts[start + document], hits)
+        return found
+
+    def _judged(self, text: str, hits: NDArray[Any]) -> Match | None:
+        """The item of which most n-grams are found, if it is enough of them and its answer is there."""
+        counts: Counter[int] = Counter()
+        spans: dict[int, tuple[int, int]] = {}
         seen: set[int] = set()
-        for size in {self.size, SHORT_NGRAM}:
-            for start in range(len(words) - size + 1):
-                ngram = _hash(words[start : start + size])
-                for number in self.owners.get(ngram, ()):
-                    if ngram not in seen:
-                        hits[number] += 1
-                    begin, _ = first_last.get(number, (start, start))
-                    first_last[number] = (begin, start + size - 1)
-                seen.add(ngram)
-        for number, count in hits.most_common():
-            item = self.items[number]
-            coverage = count / len(item.ngrams)
-            if coverage >= self.coverage and _answers(item, text):
-                begin, end = first_last[number]
-                return Match(item.identity, coverage, text[spans[begin].start() : spans[end].end()][:300])
+        for _, word, size, slot in hits.tolist():
+            for number in self.owners[slot]:
+                counts[number] += slot not in seen
+                begin, end = spans.get(number, (word, 0))
+                spans[number] = begin, max(end, word + size - 1)
+            seen.add(slot)
+        likely = [number for number, count in counts.items() if count >= self.coverage * self.items[number].ngrams]
+        if not likely:
+            return None
+        words = [word.span() for word in WORD.finditer(text)]
+        last = len(words) - 1
+        for number in sorted(likely, key=lambda one: (-counts[one] / self.items[one].ngrams, one)):
+            item, (begin, end) = self.items[number], spans[number]
+            near = text[words[max(0, begin - NEAR_WORDS)][0] : words[min(last, end + NEAR_WORDS)][1]]
+            if _answers(item, near):
+                span = text[words[begin][0] : words[min(last, end)][1]][:SHOWN_CHARS]
+                return Match(item.identity, counts[number] / item.ngrams, counts[number], span)
         return None
 
     def _ngrams_of_item(self, text: str) -> set[int]:
-        words = [word.casefold() for word in WORD.findall(text)]
-        size = self.size if len(words) >= 2 * self.size else SHORT_NGRAM
-        return {_hash(words[start : start + size]) for start in range(len(words) - size + 1)}
-
-
-def _hash(words: list[str]) -> int:
-    return int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest(), "big")
+        size = self.size if len(WORD.findall(text)) >= 2 * self.size else SHORT_NGRAM
+        return set(ngrams_of(text, size).tolist())
 
 
 def _gold(example: ChatExample) -> frozenset[str]:

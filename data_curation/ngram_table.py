@@ -53,6 +53,15 @@ def slot_of(keys: NDArray[np.uint64], value: Any) -> Any:
 
 
 @loop
+def slots_of(keys: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Where every hash stands in ``keys``."""
+    slots = np.empty(hashes.size, np.int64)
+    for number in range(hashes.size):
+        slots[number] = slot_of(keys, hashes[number])
+    return slots
+
+
+@loop
 def fill(keys: NDArray[np.uint64], bits: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
     """Put every hash into an empty table that has room."""
     mask = np.uint64(keys.size - 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from contracts.documents import Document
 from data_curation.candidates import Book, Candidate
-from data_curation.decontamination import Index
+from data_curation.decontamination import Index, Match
 from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, entity_key, is_late, position
 from recipes.schema import Curation
 
@@ -27,15 +27,11 @@ class Shards:
 
 def clean(candidates: list[Candidate], index: Index, book: Book) -> list[Candidate]:
     """Candidates that hold no evaluation text; held-out ones are not looked at."""
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        match = None if candidate.heldout else index.find(candidate.document.text)
-        if match is None:
-            kept.append(candidate)
-            continue
-        detail = f"{match.coverage:.0%} of {match.item}: {match.span}"
-        book.reject(candidate, "decontamination", "contaminated", detail)
-    return kept
+    matches = index.find_all(["" if candidate.heldout else candidate.document.text for candidate in candidates])
+    for candidate, match in zip(candidates, matches, strict=True):
+        if match is not None:
+            _reject(candidate, match, book)
+    return [candidate for candidate, match in zip(candidates, matches, strict=True) if match is None]
 
 
 def within_budget(candidates: list[Candidate], max_chars: int, seed: int, book: Book) -> list[Candidate]:
@@ -66,18 +62,26 @@ def assemble(
     everything = [candidate for candidates in sources.values() for candidate in candidates]
     held_documents = _held_documents(everything, held, curation.seed)
     shards = Shards()
-    for candidate in everything:
+    sides = [bool({c.document.id, _origin(c.document)} & held_documents) or is_late(c.document.date, curation)
+             for c in everything]  # fmt: skip
+    matches = index.find_all(["" if side else c.document.text for c, side in zip(everything, sides, strict=True)])
+    for candidate, heldout, match in zip(everything, sides, matches, strict=True):
         document = candidate.document
-        heldout = bool({document.id, _origin(document)} & held_documents) or is_late(document.date, curation)
         key = hashlib.sha256(document.text.casefold().encode()).digest()
         if key in seen:
             book.reject(candidate, "duplicates", "exact_duplicate", f"of {seen[key]}")
             continue
-        if not heldout and not clean([candidate], index, book):
+        if match is not None:
+            _reject(candidate, match, book)
             continue
         seen[key] = document.id
         (shards.heldout if heldout else shards.training).append(document)
     return shards
+
+
+def _reject(candidate: Candidate, match: Match, book: Book) -> None:
+    detail = f"{match.coverage:.0%} of {match.item} ({match.ngrams} n-grams): {match.span}"
+    book.reject(candidate, "decontamination", "contaminated", detail)
 
 
 def _origin(document: Document) -> str:
