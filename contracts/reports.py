@@ -151,6 +151,20 @@ class LengthBin(Report):
     rejected: int
 
 
+class TextCounts(Report):
+    """What the texts of one source held, as read. Counts of places, never values."""
+
+    personal_data: dict[str, int]
+    """Kind to places that went."""
+    kept: dict[str, int]
+    """Identifier to places that looked like personal data and stayed; ``gold``: values that a task needs."""
+    languages: dict[str, int]
+    """ISO 639 code to documents; ``und``: too short to tell."""
+    numbers_before: int
+    numbers_after: int
+    """Numbers in the text before and after personal data was taken out."""
+
+
 class CurationCard(Report):
     """What came in, what stayed, what went and why."""
 
@@ -171,6 +185,8 @@ class CurationCard(Report):
     """``task: reason`` to the number of examples that were not made."""
     missing: list[str] = Field(default_factory=list)
     """Sources of the recipe that this corpus does not hold."""
+    texts: dict[str, TextCounts] = Field(default_factory=dict)
+    """Source to what its texts held."""
     coverage: list[Covered] = Field(default_factory=list)
     places_and_years: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Jurisdiction to year to accepted documents."""

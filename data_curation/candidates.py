@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from contracts.documents import Document
+from data_curation.text_steps import TextTally
 
 SHOWN_CHARS = 2_000
 
@@ -35,6 +36,8 @@ class Book:
     rejected: dict[tuple[str, bool], Counter[str]] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
     example_rejects: Counter[str] = field(default_factory=Counter)
+    texts: defaultdict[str, TextTally] = field(default_factory=lambda: defaultdict(TextTally))
+    """Source to what its texts held."""
 
     def reject(self, candidate: Candidate, stage: str, reason: str, detail: str = "") -> None:
         """Count a document out, and keep it readable."""

@@ -13,6 +13,7 @@ from data_curation.candidates import Book, Candidate
 from data_curation.duplicates import Pair
 from data_curation.guard import Compared
 from data_curation.shards import Shards
+from data_curation.text_steps import text_counts
 from recipes.schema import Source
 
 SAMPLES = 40
@@ -88,6 +89,7 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
         duplicate_samples=sorted(outcome.duplicates, key=lambda pair: pair[2])[:SAMPLES],
         example_rejects=dict(sorted(book.example_rejects.items())),
         missing=outcome.missing,
+        texts={name: text_counts(tally) for name, tally in book.texts.items()},
     )
 
 

@@ -33,14 +33,16 @@ from data_curation.loading import (
     rows_of_writer,
 )
 from data_curation.output import write_output
+from data_curation.personal_data import allow_list
 from data_curation.preferences import closed_sets, pairs_of
 from data_curation.reading import find_files, read_rows, require_corpus
 from data_curation.removal import without_removed
 from data_curation.shards import Shards, assemble, clean, within_budget
 from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
+from data_curation.text_steps import text_steps
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 T = TypeVar("T")
 Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared]]
 """Pairs that fell, clusters by source, and how each source was compared."""
@@ -104,6 +106,7 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
     """Candidates by source: the corpus's and, where the recipe wants them, the writer's."""
     found: Found = {}
     missing: list[str] = []
+    allowed = allow_list(section.identifiers)
     if section.inbox is not None and section.corpus is not None:
         note_unread(section.corpus, section.inbox, section.sources, book)
     for name, source in section.sources.items():
@@ -116,7 +119,7 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
             raws += rows_of_writer(written.file(f"{name}.jsonl"))
         if not raws:
             raws += _built_in(section, name)
-        passed = candidates(name, source, raws, section.curation, book)
+        passed = candidates(name, source, raws, section.curation, book, text_steps(name, section, allowed))
         found[name] = without_removed(passed, section.removals, book)
     for use in ("pretraining", "replay"):
         filled = [name for name, source in section.sources.items() if source.use == use and found[name]]

@@ -7,6 +7,7 @@ is read from its file: nothing here can reach a network.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,21 +18,29 @@ UNDETERMINED = "und"
 LEAST_LETTERS = 10
 """Letters in words of two or more; below, nothing is told."""
 LEAST_CONFIDENCE = 0.4
+MAY_BE = 0.05
+"""Confidence from which a text may be in a language that is wanted."""
+CANDIDATES = 5
 WINDOW_CHARS = 120
 """Of a long text the beginning, the middle and the end are read, so many characters each."""
 READ_CHARS = 360
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
-def language_of(text: str) -> str:
-    """The ISO 639 code of the text's language, ``und`` where it is too short, or no language, or not clear."""
+def language_of(text: str, wanted: Collection[str] = ()) -> str:
+    """The ISO 639 code of the text's language, ``und`` where it is too short, or no language, or not clear.
+
+    Not clear is also a text that may be in a ``wanted`` language: an English sentence full of Spanish names.
+    """
     words = _sample(text)
     if len(words) - words.count(" ") < LEAST_LETTERS:
         return UNDETERMINED
-    labels, confidences = _model().predict(words, 1)
-    if not labels or confidences[0] < LEAST_CONFIDENCE:
+    labels, confidences = _model().predict(words, CANDIDATES)
+    codes = [str(label).removeprefix("__label__") for label in labels]
+    if not codes or confidences[0] < LEAST_CONFIDENCE:
         return UNDETERMINED
-    return str(labels[0]).removeprefix("__label__")
+    likely = {code for code, confidence in zip(codes, confidences, strict=True) if confidence >= MAY_BE}
+    return UNDETERMINED if codes[0] not in wanted and likely & set(wanted) else codes[0]
 
 
 def _sample(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Sources to candidates: read, normalised, cut, filtered by the quality rules, exact duplicates out."""
+"""Sources to candidates: read, normalised, personal data out, cut; judged by language, quality and exact duplicates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from data_curation.candidates import Book, Candidate
 from data_curation.field_paths import lookup, text_of
 from data_curation.lineage import origin_of
 from data_curation.normalising import cut, normalised, parts, without_boilerplate
-from data_curation.quality import fault
 from data_curation.reading import PdfReader, Row, find_files, read_rows, shown_name
+from data_curation.text_steps import Reason, TextSteps, TextTally
 from recipes.schema import Curation, Source
+
+JUDGED_AT_ONCE = 256
+Judged = tuple[Candidate, Reason | None]
 
 
 @dataclass(frozen=True)
@@ -97,37 +101,58 @@ def rows_of_writer(written: Path) -> Iterator[Raw]:
                 )  # fmt: skip
 
 
-def candidates(name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book) -> list[Candidate]:
-    """Candidates of one source that pass the quality rules, without exact duplicates."""
-    rules = _compiled(name, source)
+def candidates(
+    name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book, steps: TextSteps
+) -> list[Candidate]:
+    """Candidates of one source that pass the language and quality rules, without exact duplicates."""
     first_with: dict[bytes, str] = {}
     kept: list[Candidate] = []
-    for raw in raws:
-        refuse_licence(name, raw.licence, curation)
-        for candidate in _shaped(name, source, raw, rules):
-            document = candidate.document
-            book.read[name, document.synthetic] += 1
-            if raw.fault:
-                book.reject(candidate, "reading", *raw.fault)
-                continue
-            broken = fault(document.text, curation)
-            key = hashlib.sha256(document.text.casefold().encode()).digest()
-            if broken:
-                book.reject(candidate, "quality", *broken)
-            elif key in first_with:
-                book.reject(candidate, "duplicates", "exact_duplicate", f"of {first_with[key]}")
-            elif len(kept) >= source.max_documents:
-                book.reject(candidate, "size", "over_max_documents", f"most {source.max_documents}")
-            else:
-                first_with[key] = document.id
-                kept.append(candidate)
+    for candidate, reason in _judged(_shaped_all(name, source, raws, curation, book, steps), steps, book.texts[name]):
+        document = candidate.document
+        book.read[name, document.synthetic] += 1
+        key = hashlib.sha256(document.text.casefold().encode()).digest()
+        if reason:
+            book.reject(candidate, *reason)
+        elif key in first_with:
+            book.reject(candidate, "duplicates", "exact_duplicate", f"of {first_with[key]}")
+        elif len(kept) >= source.max_documents:
+            book.reject(candidate, "size", "over_max_documents", f"most {source.max_documents}")
+        else:
+            first_with[key] = document.id
+            kept.append(candidate)
     return kept
 
 
-def _shaped(name: str, source: Source, raw: Raw, rules: tuple[re.Pattern[str], ...]) -> Iterator[Candidate]:
-    text = without_boilerplate(normalised(raw.text), source.cut_before, rules)
+def _judged(shaped: Iterable[Judged], steps: TextSteps, tally: TextTally) -> Iterator[Judged]:
+    """Candidates in their order, each with why it falls; many are judged at once."""
+    shaped = iter(shaped)
+    while batch := list(islice(shaped, JUDGED_AT_ONCE)):
+        open_ones = [number for number, (_, reason) in enumerate(batch) if reason is None]
+        found = steps.reasons([batch[number][0].document.text for number in open_ones], tally)
+        later = dict(zip(open_ones, found, strict=True))
+        yield from ((candidate, reason or later[number]) for number, (candidate, reason) in enumerate(batch))
+
+
+def _shaped_all(
+    name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book, steps: TextSteps
+) -> Iterator[Judged]:
+    rules = _compiled(name, source)
+    for raw in raws:
+        refuse_licence(name, raw.licence, curation)
+        text = without_boilerplate(normalised(raw.text), source.cut_before, rules)
+        clean = steps.without_personal_data(text, raw.row)
+        book.texts[name].add(clean)
+        reason: Reason | None = ("reading", *raw.fault) if raw.fault else None
+        if reason is None and clean.found and steps.personal_data == "reject":
+            counts = ", ".join(f"{kind} {count}" for kind, count in sorted(clean.found.items()))
+            reason = "personal_data", "personal_data", counts
+        yield from ((candidate, reason) for candidate in _shaped(name, source, raw, clean.text, steps))
+
+
+def _shaped(name: str, source: Source, raw: Raw, text: str, steps: TextSteps) -> Iterator[Candidate]:
     whole = source.use != "pretraining" and source.use != "replay"
     pieces = [cut(text, source.max_chars)] if whole else list(parts(text, source.max_chars)) or [""]
+    metadata = steps.metadata(raw.row)
     for number, piece in enumerate(pieces):
         document = Document(
             id=raw.identity if len(pieces) == 1 else f"{raw.identity}@{number}",
@@ -138,14 +163,9 @@ def _shaped(name: str, source: Source, raw: Raw, rules: tuple[re.Pattern[str], .
             date=raw.date,
             synthetic=raw.synthetic,
             origin=raw.origin,
-            metadata=_plain_metadata(raw.row),
+            metadata=metadata,
         )
         yield Candidate(document, raw.row if whole else {}, named_entity=bool(raw.entity))
-
-
-def _plain_metadata(row: dict[str, Any]) -> dict[str, Any]:
-    """Short scalars of a row, enough to find it again; the text itself is not repeated."""
-    return {key: value for key, value in row.items() if isinstance(value, (str, int, float)) and len(str(value)) <= 120}
 
 
 def _compiled(name: str, source: Source) -> tuple[re.Pattern[str], ...]:

@@ -16,27 +16,30 @@ NORTH_AMERICAN = re.compile(
 INTERNATIONAL = re.compile(r"(?<![\w+.,$€£-])\+[1-9]\d{0,2}(?:[ .\-()/]{0,3}\d){6,13}(?![\w]|[.,]\d)")
 LOCAL = re.compile(r"(?<![\w.,$€£/-])\(?\d(?:[ .\-()/]{0,2}\d){6,14}(?![\w%]|[.,]\d)")
 """Any grouping, only behind a word for a phone."""
+DAY = re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{4}|\d{4}[/.-]\d\d[/.-]\d\d")
 PHONE_WORDS = re.compile(
-    r"(?:\btel(?:ephone)?\b|\b(?:cell|mobile)(?! home)\b|\bphone\b|\bfax\b|\bcall\b|\btext(?: me| us)?\b|\bwhatsapp\b|"
-    r"\bvoicemail\b|\bdial\b|\bhotline\b|\btelefon\b|☎|📞|(?:^|[\s|(,;])(?:t|p|m|c|f|ph)\s?[:.])[^\d\n]{0,25}$",
+    r"(?:(?:\btel(?:e|ephone)?\b|\bphone\b|\bfax\b|\bfacsimile\b|\bcall\b|\btext(?: me| us)?\b|\bwhatsapp\b|"
+    r"\bvoicemail\b|\bdial\b|\bhotline\b|\btelefon\b|☎|📞)[^\d\n]{0,25}|(?:\b(?:cell|mobile)|(?:^|[\s|(,;])(?:t|p|m|c|f|ph)\s?[:.])"
+    r"(?: ?(?:phone|number|no\.?|is))*[\s:,.#]{0,4})$",
     re.IGNORECASE,
 )
 PHONE_WORD_CHARS = 45
 EXTENSION = re.compile(r",? ?(?:ext\.?|extension|x) ?\d{1,5}\b", re.IGNORECASE)
 
-WORD = r"(?:(?:Mc|Mac|[DO]['’])?[A-ZÀ-Þ][a-zà-ÿ]{1,20}(?:-[A-ZÀ-Þ][a-zà-ÿ]{1,20})?|[A-Z]\.)"
+WORD = r"(?:(?:Mc|Mac|[DO]['’])?[A-ZÀ-Þ][a-zà-ÿ]{1,20}(?:-[A-ZÀ-Þ][a-zà-ÿ]{1,20})?(?!\w)|[A-Z]\.)"
 TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|Prof|Miss|Mx)\.? )"
 INITIAL = re.compile(r"[A-Z]?\.?")
 FULL_NAME = rf"{TITLE}?{WORD}(?: (?:{WORD}|(?:van|von|de|der|la|del|di|bin|al)\b)){{1,4}}|{TITLE}{WORD}"
+CAPITALS = r"[A-Z]{2,20}(?: (?:[A-Z]{2,20}|[A-Z]\.)){1,2}\b"
 FIRST_NAMES = rf"{WORD}(?: {WORD}){{0,2}}(?:(?: and | & |, ){WORD}(?: {WORD}){{0,2}})?"
 ROLE = re.compile(
     r"(?i:\b(?:contact(?: person| name)?|attn\.?|attention|c/o|prepared by|submitted by|point of contact|owner|"
     r"(?:listing|leasing|property) (?:agent|manager)|realtor|landlord|tenant|applicant|care of))"
-    rf"\s?[:–-]\s{{0,3}}(?P<name>{FULL_NAME})"
+    rf"(?: ?: {{0,3}}\n? {{0,3}}| [–-] )(?P<name>(?>{FULL_NAME}|{CAPITALS}))"
 )
 HOST = re.compile(
-    r"(?i:\bhosted by|\byour (?:super)?hosts?(?: is| are|,|:)|\bhosts?(?: name)?:|\bmy name is|\bour names are|"
-    r"\bmeet your hosts?,?|\bmanaged by|\bask for)"
+    r"(?:\bHosted by|(?i:\byour (?:super)?hosts?(?: is| are|,|:)|\bhosts?(?: name)?:|\bmy name is|\bour names are|"
+    r"\bmeet your hosts?,?|\bask for))"
     rf"\s{{1,3}}(?P<name>{FIRST_NAMES})"
 )
 SIGNED = re.compile(
@@ -77,21 +80,22 @@ def phones(text: str) -> Iterator[Span]:
             yield found.start(), _with_extension(text, found.end())
     for found in LOCAL.finditer(text):
         before = text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]
-        if 7 <= _digits(found.group()) <= 15 and PHONE_WORDS.search(before):
+        if 7 <= _digits(found.group()) <= 15 and not DAY.fullmatch(found.group()) and PHONE_WORDS.search(before):
             yield found.start(), _with_extension(text, found.end())
 
 
 def names(text: str, contacts: Iterable[Span]) -> Iterator[Span]:
     """Names behind "contact:", "hosted by" and the like, or between "call" and one of ``contacts`` (phones, emails)."""
     ends = sorted(start for start, _ in contacts)
-    for pattern in (ROLE, HOST, SIGNED):
+    for pattern in (HOST, SIGNED):
         yield from (found.span("name") for found in pattern.finditer(text) if is_name(found["name"]))
+    yield from filter(None, (_person(text, *found.span("name")) for found in ROLE.finditer(text)))
     if ends:
         for found in REACH.finditer(text):
             behind = bisect_left(ends, found.end("name"))
-            near = behind < len(ends) and ends[behind] <= found.end("name") + REACH_CHARS
-            if near and is_name(found["name"]):
-                yield found.span("name")
+            person = _person(text, *found.span("name"))
+            if person and behind < len(ends) and ends[behind] <= found.end("name") + REACH_CHARS:
+                yield person
 
 
 def known_names(text: str, people: Iterable[str]) -> Iterator[Span]:
@@ -112,6 +116,21 @@ def is_name(words: str) -> bool:
     return not any(
         word.casefold().strip(".,") in NO_NAMES for word in re.split(r"[\s&,-]+", words) if not INITIAL.fullmatch(word)
     )
+
+
+def _person(text: str, start: int, end: int) -> Span | None:
+    """The span up to the first word of no person ("Ana Lund Vice President") or label ("Ana Lund Address:").
+
+    None for fewer than two words.
+    """
+    words = 0
+    last = start
+    for found in re.finditer(r"[^\s,&]+", text[start:end]):
+        is_label = found.end() == end - start and text[end : end + 2].lstrip(" ").startswith(":")
+        if is_label or not is_name(found.group()):
+            break
+        words, last = words + 1, start + found.end()
+    return (start, last) if words >= 2 else None
 
 
 def _digits(text: str) -> int:

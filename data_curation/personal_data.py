@@ -41,6 +41,8 @@ FINDERS = {
 }
 """Kind to its finder; of two findings that overlap the kind named first holds."""
 KINDS = (*FINDERS, "name")
+NUMERIC_KINDS = frozenset({"iban", "credit_card", "ssn", "bank_account", "ip_address", "phone"})
+"""What an identifier of the trade can be taken for."""
 GATE = re.compile(r"[@\d]|::|[\[(]at[\])]", re.IGNORECASE)
 """A text without any of these holds none of the kinds but names."""
 LEAST_PROTECTED_CHARS = 2
@@ -74,7 +76,9 @@ class AllowList:
     entries: tuple[tuple[str, Identifier, re.Pattern[str], re.Pattern[str] | None], ...]
 
     def owner(self, text: str, finding: Finding) -> str:
-        """The identifier that a finding is, empty where it is none."""
+        """The identifier that a finding is, empty where it is none. Words are none."""
+        if finding.kind not in NUMERIC_KINDS:
+            return ""
         found = text[finding.start : finding.end]
         for name, identifier, pattern, near in self.entries:
             if _is_whole(text, finding, pattern) and _checks(found, identifier) and _stands_near(

@@ -60,7 +60,7 @@ ACCOUNT = re.compile(
 )
 IPV4 = re.compile(r"(?<![\w.§-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
 IPV4_WORDS = re.compile(
-    r"\bip\b|\bip(?:v[46])?[ -]address|\bserver|\bhosts?\b|\blog(?:ged)?[ -]?in|\bfrom\b|\bping|://", re.IGNORECASE
+    r"\bip\b|\bip(?:v[46])?[ -]address|\bserver|\bhost\b|\blog(?:ged)?[ -]?in|\bping|://\S{0,3}$", re.IGNORECASE
 )
 IPV4_OTHERWISE = re.compile(
     r"(?:(?:section|clause|article|paragraph|part|item|rule|note|chapter|table|figure)s?|sec\.|§|para\.?|version|release|"

@@ -30,6 +30,7 @@ from recipes.stage_sections import (
     StudentSection,
     WriteSection,
 )
+from recipes.text_rules import identifiers, quality_rules
 from selection.checks import require_one, select_section, weigh
 from training.choose_loss import choose_loss
 
@@ -152,6 +153,8 @@ def curate(step: Step, recipe: Recipe, around: Surroundings) -> Artifact:
         ontology=ontology.load(recipe.vertical),
         inbox=around.inbox,
         removals=around.removals,
+        quality_rules=quality_rules(recipe.vertical),
+        identifiers=identifiers(recipe.vertical),
         curated_on=datetime.now(UTC).date(),
     )
     return step("curate", "data_curation.curate", section, {"written": written})

@@ -24,6 +24,7 @@ from recipes.schema import (
     Task,
     not_identity,
 )
+from recipes.text_rules import Identifier, QualityRule, identifiers, quality_rules
 
 
 class CurateSection(Section):
@@ -44,6 +45,10 @@ class CurateSection(Section):
     """Where ``corpus`` is an inbox: its drops."""
     removals: tuple[str, ...] = ()
     """Document ids, and names of sources, that must not enter."""
+    quality_rules: dict[str, QualityRule] = Field(default_factory=quality_rules)
+    """The published ones and the vertical's own; ``curation`` and ``sources`` choose among them."""
+    identifiers: dict[str, Identifier] = Field(default_factory=identifiers)
+    """Of the trade: no personal data, whatever they look like."""
     curated_on: date | None = not_identity(None)
     """For the dataset card."""
 

@@ -50,6 +50,13 @@ class QualityRule(Section):
             raise ValueError("give either least, or most")
         return self
 
+    @property
+    def threshold(self) -> float:
+        """``least`` or ``most``, whichever it is."""
+        bound = self.most if self.least is None else self.least
+        assert bound is not None
+        return bound
+
     def at(self, threshold: float) -> QualityRule:
         """The same rule with another threshold."""
         return self.model_copy(update={"most" if self.least is None else "least": threshold})

@@ -56,7 +56,11 @@ def corpus(folder: Path, leases: list[dict[str, Any]] | None = None) -> Path:
 
 def section(where: Path | None, augment: bool = False, tuning: int | None = None, **curation: Any) -> CurateSection:
     """A section over the sample corpus."""
-    settings = {"licences": ("CC0-1.0", "MIT", "Apache-2.0"), "removal_ceiling": 0.9} | curation
+    settings = {
+        "licences": ("CC0-1.0", "MIT", "Apache-2.0"),
+        "removal_ceiling": 0.9,
+        "quality_families": (),  # the stories are rows of words
+    } | curation
     return CurateSection(
         curation=Curation(**settings),
         sources={

@@ -1,0 +1,166 @@
+"""What is done to every text of a source after it is read: personal data out, language, quality.
+
+Personal data goes first, though the other two cost less: what they reject is kept readable, and must not hold any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.reports import TextCounts
+from data_curation.field_paths import lookup, text_of
+from data_curation.language import UNDETERMINED, language_of
+from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
+from data_curation.quality import PASSES, detail, fault, first_broken, rules_of
+from data_curation.text_statistics import rows_of, statistics_of
+from recipes.schema import Curation, PersonalDataAction, Source, Task
+from recipes.stage_sections import CurateSection
+from recipes.text_rules import QualityRule
+
+SUSPECT = re.compile(r"@|\d(?:[ ().\-/]{0,2}\d){6}")
+"""A short value of a row without this holds no personal data but names."""
+Reason = tuple[str, str, str]
+"""Step, reason, detail."""
+
+
+@dataclass
+class TextTally:
+    """What was found in the texts of one source. Values are never kept."""
+
+    personal_data: Counter[str] = field(default_factory=Counter)
+    """Kind to places."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """What looked like personal data and stays, by identifier."""
+    languages: Counter[str] = field(default_factory=Counter)
+    numbers_before: int = 0
+    numbers_after: int = 0
+
+    def add(self, result: Cleaned) -> None:
+        """Count one document's personal data."""
+        self.personal_data.update(result.found)
+        self.kept.update(result.kept)
+        self.numbers_before += result.numbers_before
+        self.numbers_after += result.numbers_after
+
+
+@dataclass(frozen=True)
+class TextSteps:
+    """The steps as one source wants them."""
+
+    curation: Curation
+    languages: frozenset[str]
+    """Empty: all."""
+    rules: Mapping[str, QualityRule]
+    personal_data: PersonalDataAction
+    allowed: AllowList
+    tasks: tuple[Task, ...]
+    person_fields: tuple[str, ...]
+
+    def without_personal_data(self, text: str, row: dict[str, Any]) -> Cleaned:
+        """The text with placeholders; values that a task asks for or shows stay. ``keep``: as it is."""
+        if self.personal_data == "keep":
+            return Cleaned(text)
+        return cleaned(text, self.allowed, self._asked(row), self._people(row))
+
+    def metadata(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Short scalars of a row, enough to find it again; the text itself is not repeated, nor personal data."""
+        short = {
+            key: value for key, value in row.items() if isinstance(value, (str, int, float)) and len(str(value)) <= 120
+        }
+        if self.personal_data == "keep":
+            return short
+        return {key: self._clean_value(key, value) for key, value in short.items()}
+
+    def reasons(self, texts: Sequence[str], tally: TextTally) -> list[Reason | None]:
+        """Why each text falls, None for those that may stay: the house's rules, language, published rules."""
+        reasons = [self._first_reason(text, tally) for text in texts]
+        left = [number for number, reason in enumerate(reasons) if reason is None]
+        if not self.rules or not left:
+            return reasons
+        names, rules = list(self.rules), list(self.rules.values())
+        places, values = first_broken(rows_of([statistics_of(texts[number]) for number in left]), self.rules)
+        for number, place, value in zip(left, places, values, strict=True):
+            if place != PASSES:
+                reasons[number] = "quality", names[place], detail(rules[place], float(value))
+        return reasons
+
+    def _first_reason(self, text: str, tally: TextTally) -> Reason | None:
+        broken = fault(text, self.curation)
+        if broken:
+            return "quality", *broken
+        if not self.languages:
+            return None
+        language = language_of(text, self.languages)
+        tally.languages[language] += 1
+        if language in self.languages or language == UNDETERMINED:
+            return None
+        return "language", "other_language", f"{language}, wanted {', '.join(sorted(self.languages))}"
+
+    def _clean_value(self, key: str, value: Any) -> Any:
+        if key in self.person_fields:
+            return "[NAME]"
+        if not isinstance(value, str) or not (SUSPECT.search(value) or "name" in key or "contact" in key):
+            return value
+        head = f"{key.replace('_', ' ')}: "
+        found = cleaned(head + value, self.allowed)
+        return found.text.removeprefix(head) if found.found else value
+
+    def _people(self, row: dict[str, Any]) -> Iterator[str]:
+        return filter(None, (text_of(lookup(row, path)).strip() for path in self.person_fields))
+
+    def _asked(self, row: dict[str, Any]) -> Iterator[str]:
+        """Values that stand in an answer or a prompt of the source's tasks."""
+        for task in self.tasks:
+            window = [task.window.around] if task.window else []
+            for path in (*task.fields.values(), *task.values.values(), *window, *filter(None, [task.choices])):
+                yield from _texts(lookup(row, path))
+                if task.each:
+                    inner = path.removeprefix("each").lstrip(".")
+                    yield from _texts(lookup(row, f"{task.each}[].{inner}" if inner else task.each))
+
+
+def text_steps(name: str, section: CurateSection, allowed: AllowList | None = None) -> TextSteps:
+    """The steps of one source. The texts of a general suite are questions: they are measured with as they are."""
+    source, curation = section.sources[name], section.curation
+    tasks = tuple(task for task in section.tasks.values() if task.source == name)
+    if any(task.suite == "general" for task in tasks):
+        return TextSteps(curation, frozenset(), {}, "keep", AllowList(()), tasks, ())
+    return TextSteps(
+        curation=curation,
+        languages=frozenset(_chosen(source, curation)),
+        rules=rules_of(source, curation, section.quality_rules),
+        personal_data=source.personal_data or curation.personal_data,
+        allowed=allowed or allow_list(section.identifiers),
+        tasks=tasks,
+        person_fields=source.person_fields,
+    )
+
+
+def text_counts(tally: TextTally) -> TextCounts:
+    """A tally for the card."""
+    return TextCounts(
+        personal_data=dict(sorted(tally.personal_data.items())),
+        kept=dict(sorted(tally.kept.items())),
+        languages=dict(sorted(tally.languages.items())),
+        numbers_before=tally.numbers_before,
+        numbers_after=tally.numbers_after,
+    )
+
+
+def _chosen(source: Source, curation: Curation) -> tuple[str, ...]:
+    return curation.languages if source.languages is None else source.languages
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif value is not None:
+        yield str(value)
