@@ -1,128 +1,135 @@
-"""The card as a page: tables and samples, self-contained, every shown text escaped."""
+"""The card as a page: self-contained, without a script, every shown text escaped by the template engine."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from html import escape
-from itertools import islice
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from contracts.documents import ChatExample, PreferencePair, read_jsonl
-from contracts.reports import CurationCard
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-variant-numeric: tabular-nums }
-th, td { border-bottom: 1px solid #8884; padding: .25rem .75rem; text-align: left; vertical-align: top }
-td.n, th.n { text-align: right }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; font-size: 13px }
-.grey { opacity: .7 }
-"""
-SAMPLE_CHARS = 700
-Cell = str | int | float
+from contracts.reports import CurationCard, SourceCount
+from data_curation.card_samples import cluster_sizes, made, rejects
+
+HERE = Path(__file__).parent
+YEARS_SHOWN = 15
 
 
 def render_card(card: CurationCard, folder: Path) -> str:
-    """The page of a card; samples are read from the jsonl files in ``folder``."""
-    body = [
-        "<h1>Curation card</h1>",
-        f"<p>{_headline(card)}</p>",
-        "<h2>Sources</h2>",
-        _table(
-            ("source", "licence", "written", "read", "accepted", "rejected", "kept", "characters kept", "clusters"),
-            [
-                (s.source, s.licence, "yes" if s.synthetic else "", s.read, s.accepted, sum(s.rejected.values()),
-                 f"{s.accepted / s.read:.0%}" if s.read else "", s.accepted_chars, s.near_duplicate_clusters)
-                for s in card.sources
-            ],
-        ),
-        "<h2>Why documents were rejected</h2>",
-        _table(
-            ("source", "reason", "documents"),
-            [(source.source, reason, count) for source in card.sources for reason, count in source.rejected.items()],
-        ),
-        "<h2>Examples</h2>",
-        _table(
-            ("task", "training", "students only", "evaluation", "preference pairs"),
-            [
-                (
-                    task,
-                    *(
-                        counts.get(task, 0)
-                        for counts in (card.train_examples, card.student_examples, card.eval_examples, card.pairs)
-                    ),
-                )
-                for task in sorted({*card.train_examples, *card.eval_examples, *card.pairs})
-            ],
-        ),
-        _section("Examples that were not made", ("task and reason", "examples"), card.example_rejects.items()),
-        _section("Licences of what was kept", ("licence", "documents"), card.licences.items()),
-        _section("Files and lines in quarantine", ("file", "error"), card.quarantined.items()),
-        _section("Sources that this corpus does not hold", ("source",), [(name,) for name in card.missing]),
-        _section("Near-duplicates, the least alike first", ("kept", "removed", "Jaccard"), card.duplicate_samples),
-        "<h2>Samples</h2>",
-        *_example_samples(folder),
-        *_pair_samples(folder),
-        *_rejected_samples(folder),
-    ]  # fmt: skip
-    head = f"<meta charset='utf-8'><title>Curation card</title><style>{STYLE}</style>"
-    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(body)}</body></html>\n"
-
-
-def _headline(card: CurationCard) -> str:
-    read, accepted = sum(s.read for s in card.sources), sum(s.accepted for s in card.sources)
-    return (
-        f"{read:,} documents read = {accepted:,} accepted + {read - accepted:,} rejected. "
-        f"{card.pretraining_chars:,} characters for pretraining, {card.replay_chars:,} for replay; "
-        f"{sum(card.train_examples.values()):,} training and {sum(card.eval_examples.values()):,} evaluation examples."
+    """The page of a card; samples are read from the files in ``folder``."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(count=count, chars=chars, share=share)
+    removed, alike = rejects(folder, card)
+    return environment.get_template("card_page.html.jinja").render(
+        card=card,
+        style=Markup((HERE / "card_page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        totals=_totals(card),
+        reasons=_reasons(card),
+        most=_most(card),
+        clusters=cluster_sizes(folder),
+        removed=removed,
+        alike=alike,
+        made=made(folder),
+        kinds=_kinds(card),
+        years=_years(card.places_and_years),
+        personal=_by_name({name: one.personal_data for name, one in card.texts.items()}),
+        stayed=_by_name({name: one.kept for name, one in card.texts.items()}),
+        languages=_by_name({name: one.languages for name, one in card.texts.items()}),
+        tasks=sorted({*card.train_examples, *card.student_examples, *card.eval_examples, *card.pairs}),
     )
 
 
-def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    listed = list(rows)
-    return f"<h2>{escape(title)}</h2>" + (_table(heads, listed) if listed else "<p class='grey'>None.</p>")
+def count(value: int) -> str:
+    """1,234."""
+    return f"{value:,}"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    lines = ("".join(_cell(value) for value in row) for row in rows)
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+def chars(value: int) -> str:
+    """A power of two for an axis: 512, 4k, 2M."""
+    for size, unit in ((1 << 20, "M"), (1 << 10, "k")):
+        if value >= size:
+            return f"{value // size}{unit}"
+    return str(value)
 
 
-def _cell(value: Cell) -> str:
-    if isinstance(value, (int, float)):
-        return f"<td class='n'>{value:,}</td>"
-    return f"<td>{escape(value)}</td>"
+def share(part: float, whole: float) -> str:
+    """A share in per cent, 0 % and 100 % only where it is so."""
+    percent = 100 * part / whole if whole else 0.0
+    return f"{percent:.0f} %" if percent in (0, 100) or 1 <= percent < 99 else f"{percent:.3g} %"
 
 
-def _example_samples(folder: Path) -> Iterable[str]:
-    for name in ("train", "eval", "general"):
-        seen: set[str] = set()
-        for example in read_jsonl(folder / f"{name}.jsonl", ChatExample):
-            if example.task not in seen:
-                seen.add(example.task)
-                shown = f"{example.prompt[-1]['content'][: SAMPLE_CHARS * 2]}\n\n-> {example.completion}"
-                yield f"<h3>{escape(name)}: {escape(example.task)}</h3><pre>{escape(shown)}</pre>"
+def _totals(card: CurationCard) -> dict[str, int]:
+    covered = [one for one in card.coverage if one.documents]
+    return {
+        "read": sum(one.read for one in card.sources),
+        "accepted": sum(one.accepted for one in card.sources),
+        "accepted_tokens": sum(one.accepted_tokens for one in card.sources),
+        "tokens": sum(_tokens(one) for one in card.sources),
+        "train": sum(card.train_examples.values()),
+        "eval": sum(card.eval_examples.values()),
+        "covered": len(covered),
+    }
 
 
-def _pair_samples(folder: Path) -> Iterable[str]:
-    seen: set[str] = set()
-    for pair in read_jsonl(folder / "pairs.jsonl", PreferencePair):
-        if pair.fault not in seen:
-            seen.add(pair.fault)
-            shown = f"chosen    {pair.chosen}\nrejected  {pair.rejected}"
-            yield f"<h3>pair: {escape(pair.task)}, {escape(pair.fault)}</h3><pre>{escape(shown)}</pre>"
+def _tokens(source: SourceCount) -> int:
+    return source.accepted_tokens + sum(source.rejected_tokens.values())
 
 
-def _rejected_samples(folder: Path) -> Iterable[str]:
-    seen: dict[str, int] = {}
-    with (folder / "rejected.jsonl").open(encoding="utf-8") as lines:
-        for line in islice(lines, 100_000):
-            record = json.loads(line)
-            reason = f"{record['source']}: {record['reason']}"
-            seen[reason] = seen.get(reason, 0) + 1
-            if seen[reason] == 1:
-                shown = f"{record['id']}\n{record['detail']}\n\n{record['text'][:SAMPLE_CHARS]}"
-                yield f"<h3>rejected, {escape(reason)}</h3><pre>{escape(shown)}</pre>"
+def _reasons(card: CurationCard) -> list[dict[str, Any]]:
+    """A line a reason and source, the most frequent reason first."""
+    totals: Counter[str] = Counter()
+    for source in card.sources:
+        totals.update(source.rejected)
+    return [
+        {"reason": reason, "source": source.source + (", written" if source.synthetic else ""), "read": source.read,
+         "documents": source.rejected[reason], "tokens": source.rejected_tokens.get(reason, 0), "total": total,
+         "first": number == 0}
+        for reason, total in totals.most_common()
+        for number, source in enumerate(
+            sorted((s for s in card.sources if reason in s.rejected), key=lambda s: -s.rejected[reason]))
+    ]  # fmt: skip
+
+
+def _most(card: CurationCard) -> dict[str, int]:
+    """What the longest bar of each chart stands for."""
+    return {
+        "length": max((one.accepted + one.rejected for one in card.lengths), default=1) or 1,
+        "coverage": max((one.documents for one in card.coverage), default=1) or 1,
+    }
+
+
+def _kinds(card: CurationCard) -> dict[str, list[Any]]:
+    """The ontology's lines by kind, in its order."""
+    kinds: dict[str, list[Any]] = {}
+    for one in card.coverage:
+        kinds.setdefault(one.kind, []).append(one)
+    return kinds
+
+
+def _years(places: dict[str, dict[str, int]]) -> dict[str, Any]:
+    """Columns and most of the table of places and years; of many years the older ones are one column."""
+    years = sorted({year for row in places.values() for year in row if year.isdigit()})
+    early, shown = years[:-YEARS_SHOWN], years[-YEARS_SHOWN:]
+    rows = {
+        place: ([sum(row.get(year, 0) for year in early)] if early else [])
+        + [row.get(year, 0) for year in shown]
+        + [sum(number for year, number in row.items() if not year.isdigit())]
+        for place, row in places.items()
+    }
+    heads = ([f"to {early[-1]}"] if early else []) + shown + ["no date"]
+    return {"heads": heads, "rows": rows, "most": max((n for row in rows.values() for n in row), default=1) or 1}
+
+
+def _by_name(tables: dict[str, Mapping[str, int]] | dict[str, dict[str, int]]) -> list[tuple[str, int, str]]:
+    """Name, total, and the sources it is from; the most frequent first."""
+    totals: Counter[str] = Counter()
+    for table in tables.values():
+        totals.update(table)
+    return [
+        (name, total, ", ".join(f"{source} {table[name]:,}" for source, table in tables.items() if table.get(name)))
+        for name, total in totals.most_common()
+    ]

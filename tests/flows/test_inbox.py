@@ -54,7 +54,9 @@ def letter(number: int) -> str:
         f"Letter {number} on the market of {river}: monetary policy was discussed, and the rate of {number * 17 + 3} "
         f"basis points was held. The {river} office of the bank counted {number * 31 + 5} loans and {number * 7 + 2} "
         f"deposits in quarter {number % 4 + 1}. Its clerk {clerk} wrote that prices rose by {number / 10:.1f} per "
-        f"cent, while wages at mill {number * 13 + 1} fell. The next letter is due after day {number % 27 + 1}."
+        f"cent, while wages at mill {number * 13 + 1} fell. The next letter is due after day {number % 27 + 1}. "
+        f"It will tell of the harvest at farm {number * 5 + 2}, and of the price of grain there. Nobody else has "
+        f"written since. The council of the town met {number % 5 + 2} times."
     )
 
 
@@ -68,8 +70,10 @@ def reasons(tmp_path: Path, **changes: Any) -> dict[str, str]:
 
 def test_a_drop_that_still_changes_waits_and_one_at_rest_is_read(tmp_path: Path) -> None:
     drop(tmp_path)
-    assert "waiting: changed 0 s ago; it must rest for 60 s" in reasons(tmp_path, inbox_rest_seconds=60)["letters"]
-    assert not seen(tmp_path, inbox_rest_seconds=60).inbox.drops
+    told = reasons(tmp_path, inbox_rest_seconds=6000)["letters"]
+    assert told.startswith("waiting: changed ")
+    assert told.endswith(" s ago; it must rest for 6000 s, or get a file .complete")
+    assert not seen(tmp_path, inbox_rest_seconds=6000).inbox.drops
     assert list(seen(tmp_path).inbox.drops) == ["letters"]
 
 
@@ -77,18 +81,18 @@ def test_an_old_time_of_modification_does_not_deceive(tmp_path: Path) -> None:
     folder = drop(tmp_path)
     for path in (*folder.iterdir(), folder):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    assert reasons(tmp_path, inbox_rest_seconds=60)["letters"].startswith("waiting")
+    assert reasons(tmp_path, inbox_rest_seconds=6000)["letters"].startswith("waiting")
 
 
 def test_a_marker_completes_a_drop_until_something_comes_after_it(tmp_path: Path) -> None:
     folder = drop(tmp_path)
     (folder / ".complete").touch()
-    assert reasons(tmp_path, inbox_rest_seconds=60)["letters"] == "complete: "
+    assert reasons(tmp_path, inbox_rest_seconds=6000)["letters"] == "complete: "
     now = time.time()
     recipe = load("finance", "smoke")
     time.sleep(1.1)
     (folder / "more.jsonl").write_text("{}")
-    (late,) = look(folder.parent, recipe.curation, now + 1, 60)
+    (late,) = look(folder.parent, recipe.curation, now + 1, 6000)
     assert late.status == "waiting"
 
 
@@ -256,7 +260,7 @@ def test_the_watcher_speaks_until_a_run_has_taken_what_it_saw(tmp_path: Path) ->
 def test_the_watcher_keeps_silent_on_what_waits_and_survives_a_broken_inbox(tmp_path: Path) -> None:
     drop(tmp_path)
     said: list[str] = []
-    watch = Watch(settings(tmp_path, inbox_rest_seconds=60), "smoke", lambda vertical, _: said.append(vertical))
+    watch = Watch(settings(tmp_path, inbox_rest_seconds=6000), "smoke", lambda vertical, _: said.append(vertical))
     assert not watch.look(0)
     (tmp_path / "inbox" / "real_estate").mkdir()
     assert not watch.look(10)
