@@ -56,7 +56,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     own = {"STILLROOM_HOME": str(home), "STILLROOM_PREFECT_PORT": str(port), "STILLROOM_HEARTBEAT_SECONDS": "2",
-           "STILLROOM_LEASE_TTL_SECONDS": "8"}  # fmt: skip
+           "STILLROOM_LEASE_TTL_SECONDS": "8", "STILLROOM_INBOX": str(home / "drops")}  # fmt: skip
+    (home / "drops").mkdir()
     running = Platform(home, os.environ | own)
     try:
         yield running

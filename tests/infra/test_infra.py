@@ -131,7 +131,7 @@ def test_main_lock_has_hashes_and_every_direct_requirement() -> None:
 def test_deployments_name_flows_that_take_their_parameters() -> None:
     told = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in told["deployments"]}
-    assert set(rows) == {"finance", "real_estate", "corporate_intelligence", "curate", "benchmark", "refresh"}
+    assert set(rows) == {"finance", "real_estate", "corporate_intelligence", "curate", "inbox", "benchmark", "refresh"}
     for row in rows.values():
         path, function = row["entrypoint"].split(":")
         flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), function)
