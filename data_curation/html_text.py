@@ -27,7 +27,9 @@ LONG_REFERENCE = re.compile(r"&#(?:\d{8,}|[xX][0-9a-fA-F]{7,});?")
 """No character has so many digits, and Python refuses to read a number of 5,000."""
 
 
-class _TextOf(HTMLParser):
+class TextOf(HTMLParser):
+    """Collects the visible text of a page in ``parts``."""
+
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
@@ -40,6 +42,8 @@ class _TextOf(HTMLParser):
             self.open[tag] += 1
         elif tag in BLOCKS:
             self.parts.append("\n")
+        elif tag in CELLS:
+            self.parts.append(" | ")  # a cell need not have an end tag
 
     def handle_endtag(self, tag: str) -> None:
         if self.open[tag] and tag in DROPPED:
@@ -73,9 +77,13 @@ def html_to_text(html: str) -> str:
 
     Raises Unreadable for more tags than ``TAG_LIMIT``.
     """
+    return text_of_page(html, TextOf())
+
+
+def text_of_page(html: str, parser: TextOf) -> str:
+    """What a parser makes of a page, its lines and cells tidied. Raises Unreadable for more tags than ``TAG_LIMIT``."""
     if html.count("<") > TAG_LIMIT:
         raise Unreadable("page", f"more than {TAG_LIMIT:,} tags")
-    parser = _TextOf()
     try:
         parser.feed(LONG_REFERENCE.sub("\ufffd", html))
         parser.end()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from io import BufferedReader
 
 from data_curation.decoding import buffered, read_lines
-from data_curation.html_text import html_to_text
 from data_curation.lineage import Row, placed
+from data_curation.main_text import main_text
 from data_curation.opening import Unreadable
 from data_curation.quarantine import Quarantine
 
@@ -50,7 +50,7 @@ def text_or_none(raw: bytes, shown: str, quarantine: Quarantine, as_html: bool, 
         return None
     if text and not text.isspace() and as_html:
         try:
-            text = html_to_text(text)
+            text = main_text(text)
         except Unreadable as refused:
             quarantine(shown, 0, refused.reason, offset, offset + len(raw))
             return None
