@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.answers import atoms, normalise
 from contracts.documents import ChatExample
-from data_curation.kernel import Wanted, ngrams_of, scan_all
+from data_curation.kernel import Wanted, ngrams_of, scan_all, texts_of
 from data_curation.ngram_table import ngram_table, slots_of
 from recipes.schema import Curation
 
@@ -85,7 +84,7 @@ class Index:
         if not self.items:
             return [None] * len(texts)
         starts = range(0, len(texts), BATCH_DOCUMENTS)
-        batches = (pa.array(texts[start : start + BATCH_DOCUMENTS], pa.large_string()) for start in starts)
+        batches = (texts_of(texts[start : start + BATCH_DOCUMENTS]) for start in starts)
         found: list[Match | None] = [None] * len(texts)
         for start, scanned in zip(starts, scan_all(batches, self._wanted, workers), strict=True):
             documents, firsts = np.unique(scanned.hits["document"], return_index=True)

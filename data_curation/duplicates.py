@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import GateError
 from data_curation.candidates import Candidate
-from data_curation.kernel import Wanted, scan, scan_all, wanted
+from data_curation.kernel import Wanted, scan, scan_all, texts_of, wanted
 from data_curation.minhash import common_table
 from data_curation.near_pairs import Facts, join, join_band, roots, sets_of, shared_keys
 from data_curation.shingle_store import ShingleStore
@@ -135,7 +135,7 @@ def find_clusters(
     ``tell_reports_apart``, for sources whose figures are facts: two documents with different figures are two reports,
     not copies, however alike their wording, unless one is about another entity and on the other side of the split.
     """
-    texts = pa.array([candidate.document.text for candidate in candidates], pa.large_string())
+    texts = texts_of([candidate.document.text for candidate in candidates])
     batches = (texts.slice(start, BATCH_DOCUMENTS) for start in range(0, len(texts), BATCH_DOCUMENTS))
     with tempfile.TemporaryFile(prefix="shingles-") as file:
         what = wanted(curation, common=boilerplate_of(texts, curation), figures=tell_reports_apart)

@@ -9,7 +9,7 @@ every runner calls ``scan``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,6 +127,14 @@ def scan_all(batches: Iterable[pa.Array], what: Wanted, workers: int = 1) -> Ite
             yield under_way.popleft().result()
 
 
+def texts_of(strings: Sequence[str]) -> pa.Array:
+    """Strings as the kernel reads them; half a surrogate pair, which UTF-8 cannot say, becomes ``?``."""
+    try:
+        return pa.array(strings, pa.large_string())
+    except UnicodeEncodeError:
+        return pa.array([one.encode(errors="replace").decode() for one in strings], pa.large_string())
+
+
 def buffers_of(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Ints]:
     """The bytes of all texts and where each begins and ends (one offset more than there are texts)."""
     if isinstance(texts, pa.ChunkedArray):
@@ -148,5 +156,5 @@ def ngrams_of(text: str, size: int) -> U64:
 
 
 def _sums(text: str) -> U64:
-    data = np.frombuffer(text.encode() or b" ", np.uint8)
+    data = np.frombuffer(text.encode(errors="replace") or b" ", np.uint8)
     return np.asarray(word_sums(data, 0, data.size, *letters()))

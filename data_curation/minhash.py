@@ -120,3 +120,26 @@ def _enough(own: U32, count: int) -> bool:
         if distinct >= LEAST_SHINGLES:
             return True
     return False
+
+
+@loop
+def bands_of(
+    shingles: U32, ends: Any, common: U32, factors: U32, addends: U32, rows: int, bands: U64, words: Any
+) -> None:
+    """Band keys of documents whose shingles are known already, the same as from their texts."""
+    longest, start = 0, 0
+    for document in range(ends.size):
+        longest, start = max(longest, ends[document] - start), ends[document]
+    own, low, chunk = (
+        np.empty(longest, np.uint32),
+        np.empty(factors.size, np.uint32),
+        np.empty(CHUNK + LANES, np.uint32),
+    )
+    start = 0
+    for document in range(ends.size):
+        mine = shingles[start : ends[document]]
+        start = ends[document]
+        if words[document]:
+            if common.size:
+                mine = own[: own_shingles(mine, common, own)]
+            band_keys(mine, factors, addends, rows, low, chunk, bands[document])

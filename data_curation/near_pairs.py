@@ -186,3 +186,10 @@ def _without(whole: U32, ends: Ints, common: U32) -> tuple[U32, Ints]:
                 found += 1
         own_ends[document + 1] = found
     return own[:found], own_ends
+
+
+@loop
+def likeness_of(pairs: Ints, sets: Sets, threshold: float, likeness: Any) -> None:
+    """The Jaccard of every pair of places in ``sets``; 0 where it is surely under the threshold."""
+    for number in range(pairs.shape[0]):
+        likeness[number] = jaccard(sets, pairs[number, 0], pairs[number, 1], threshold)

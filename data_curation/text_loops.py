@@ -75,7 +75,8 @@ def last_content(out: Bytes, left: int, total: int, one: Any, two: Any) -> tuple
     """Take in the last ``left`` bytes, of ``total``: the finished hash."""
     for at in range(left, left + BLOCK):
         out[at] = 0
-    one, two = content_block(one, two, load8(out, 0), load8(out, 8))
+    if left:
+        one, two = content_block(one, two, load8(out, 0), load8(out, 8))
     one, two = content_block(one, two, np.uint64(total), MIX)
     return mixed(one), mixed(np.uint64(two + one))
 
