@@ -8,7 +8,7 @@ et al. 2024, section 3.6), with the choice made here where those leave one open:
 - *blank*: one of the six ASCII white space characters. *Token*: a run of anything else. *Word*: a token with a letter
   or digit, so that the bars and dashes of a table are none. Lengths are in code points.
 - *line*: what ends at a newline, without blanks at its ends; empty ones do not count. *Paragraph*: what lies between
-  empty lines.
+  empty lines. Two are the same where they are with ASCII letters folded.
 - *n-gram*: n words in a row, ASCII letters folded. The top n-gram is the one that stands most often (of several the
   longest), counted only where it stands twice; its characters are its length with a blank between words, times its
   count. Duplicate n-grams are found from left to right and do not overlap: after one the search goes on behind it.
@@ -171,7 +171,7 @@ def _paragraph_counts(text: str) -> dict[str, int]:
 
 def _repeats(elements: list[str]) -> tuple[int, int]:
     """How many elements stood before, and their characters."""
-    counts = Counter(elements)
+    counts = Counter(element.translate(ASCII_FOLD) for element in elements)
     again = [(one, count - 1) for one, count in counts.items() if count > 1]
     return sum(count for _, count in again), sum(len(one) * count for one, count in again)
 

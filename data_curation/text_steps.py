@@ -11,18 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from contracts.reports import TextCounts
 from data_curation.field_paths import lookup, text_of
+from data_curation.kernel import Wanted, scan
 from data_curation.language import UNDETERMINED, language_of
 from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
 from data_curation.quality import PASSES, detail, fault, first_broken, rules_of
-from data_curation.text_statistics import rows_of, statistics_of
 from recipes.schema import Curation, PersonalDataAction, Source, Task
 from recipes.stage_sections import CurateSection
 from recipes.text_rules import QualityRule
 
 SUSPECT = re.compile(r"@|\d(?:[ ().\-/]{0,2}\d){6}")
 """A short value of a row without this holds no personal data but names."""
+ONLY_COUNTS = Wanted(shingle_words=0, bands=0, figures=False, statistics=True)
 Reason = tuple[str, str, str]
 """Step, reason, detail."""
 
@@ -82,7 +86,7 @@ class TextSteps:
         if not self.rules or not left:
             return reasons
         names, rules = list(self.rules), list(self.rules.values())
-        places, values = first_broken(rows_of([statistics_of(texts[number]) for number in left]), self.rules)
+        places, values = first_broken(counted([texts[number] for number in left]), self.rules)
         for number, place, value in zip(left, places, values, strict=True):
             if place != PASSES:
                 reasons[number] = "quality", names[place], detail(rules[place], float(value))
@@ -121,6 +125,12 @@ class TextSteps:
                 if task.each:
                     inner = path.removeprefix("each").lstrip(".")
                     yield from _texts(lookup(row, f"{task.each}[].{inner}" if inner else task.each))
+
+
+def counted(texts: Sequence[str]) -> NDArray[Any]:
+    """The counts of many texts, by the kernel: rows of ``text_statistics.ROW``."""
+    batch = pa.array([text.encode("utf-8", "replace") for text in texts], pa.large_binary()).cast(pa.large_string())
+    return scan(batch, ONLY_COUNTS).statistics
 
 
 def text_steps(name: str, section: CurateSection, allowed: AllowList | None = None) -> TextSteps:

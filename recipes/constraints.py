@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from contracts.tokenizers import SHARED
 from recipes.catalogue import models, served_architectures, stated_verdict
 from recipes.schema import PublicModel, Recipe
+from recipes.text_rules import quality_rules
 
 SERVEABLE_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """LoRA ranks that vLLM's ``--max-lora-rank`` takes."""
@@ -25,7 +27,27 @@ def conflicts(recipe: Recipe) -> list[Conflict]:
         *_training(recipe),
         *_teacher(recipe),
         *_serving(recipe),
+        *_text_rules(recipe),
     ]
+
+
+def _text_rules(recipe: Recipe) -> Iterator[Conflict]:
+    """Names of quality rules and families that no catalogue has."""
+    rules = quality_rules(recipe.vertical)
+    families = {rule.family for rule in rules.values()}
+    chosen = {"curation.quality_families": recipe.curation.quality_families}
+    chosen |= {f"sources.{name}.quality_families": one.quality_families or () for name, one in recipe.sources.items()}
+    for key, names in chosen.items():
+        for name in names:
+            if name not in families:
+                yield key, "is no family of recipes/quality_rules.yaml", name, f"one of: {', '.join(sorted(families))}"
+    thresholds = {"curation.quality": recipe.curation.quality}
+    thresholds |= {f"sources.{name}.quality": one.quality for name, one in recipe.sources.items()}
+    for key, named in thresholds.items():
+        for name in named:
+            if name not in rules:
+                near = get_close_matches(name, rules, 3) or sorted(rules)
+                yield f"{key}.{name}", "is no rule of recipes/quality_rules.yaml", None, f"one of: {', '.join(near)}"
 
 
 def _models(recipe: Recipe) -> Iterator[Conflict]:

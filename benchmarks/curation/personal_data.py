@@ -42,8 +42,8 @@ def main() -> None:
             numbers.update(before=result.numbers_before, after=result.numbers_after)
             found[f"{vertical}/{name}"] += result.found + Counter({f"kept {k}": n for k, n in result.kept.items()})
             if result.found or result.kept:
-                for one in find(text):
-                    samples[_label(text, one, allowed)].append(f"{name}: {_shown(text, one)}")
+                for finding in find(text):
+                    samples[_label(text, finding, allowed)].append(f"{name}: {_shown(text, finding)}")
     random.seed(7)
     for label, shown in sorted(samples.items()):
         if options.kind in ("", label.split()[-1], label):

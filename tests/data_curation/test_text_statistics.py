@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from itertools import islice
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_curation.text_statistics import NAMES, ROW, TextStatistics, rows_of, statistics_of
+from data_curation.text_steps import counted
 
 
 @pytest.mark.parametrize(
@@ -22,7 +27,7 @@ from data_curation.text_statistics import NAMES, ROW, TextStatistics, rows_of, s
         ("# a ## b", {"hashes": 3, "tokens": 4, "words": 2}),
         ("so on... and on.... and on…", {"ellipses": 3, "ellipsis_lines": 1, "lines": 1}),
         ("• one\n- two\nthree\n\n", {"lines": 3, "bullet_lines": 2, "newlines": 4, "short_lines": 3}),
-        ("same line\nother\n same line \n\nsame line", {"duplicate_lines": 2, "duplicate_line_characters": 18}),
+        ("same line\nother\n Same Line \n\nsame line", {"duplicate_lines": 2, "duplicate_line_characters": 18}),
         ("a b\n\nc\n\n\n\na b", {"paragraphs": 3, "duplicate_paragraphs": 1, "duplicate_paragraph_characters": 3}),
         ("He left. She stayed! Why?", {"c4_sentences": 3, "terminal_lines": 1}),
         ("Too short.\nno end mark here\nIt goes on and on...", {"c4_sentences": 0, "terminal_lines": 2}),
@@ -40,6 +45,20 @@ from data_curation.text_statistics import NAMES, ROW, TextStatistics, rows_of, s
 def test_counts(text: str, expected: dict[str, int]) -> None:
     found = statistics_of(text)
     assert {name: getattr(found, name) for name in expected} == expected
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.text(alphabet='abTHE be\n.#•…-1{é"’)', max_size=120), min_size=1, max_size=6))
+def test_the_kernel_counts_as_the_definitions_say(texts: list[str]) -> None:
+    assert counted(texts).tolist() == rows_of([statistics_of(text) for text in texts]).tolist()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("file", ["finance/sec_finance_filings", "real_estate/uk_approved_documents"])
+def test_the_kernel_counts_real_documents_as_the_definitions_say(shared_data: Path, file: str) -> None:
+    with (shared_data / file / "data.jsonl").open(encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"][:60_000] for line in islice(lines, 3)]
+    assert counted(texts).tolist() == rows_of([statistics_of(text) for text in texts]).tolist()
 
 
 def test_an_empty_text_counts_nothing() -> None:
