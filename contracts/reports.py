@@ -181,6 +181,8 @@ class CurationCard(Report):
     licences: dict[str, int]
     duplicate_samples: list[tuple[str, str, float]]
     """Kept id, removed id, Jaccard similarity."""
+    cluster_alarms: list[str] = Field(default_factory=list)
+    """Clusters of near-duplicates too large to pass unseen."""
     example_rejects: dict[str, int] = Field(default_factory=dict)
     """``task: reason`` to the number of examples that were not made."""
     missing: list[str] = Field(default_factory=list)

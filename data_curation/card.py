@@ -46,6 +46,7 @@ class Outcome:
     clusters: Counter[str]
     compared: dict[str, Compared]
     """Source to how its near-duplicates were found."""
+    alarms: list[str]
     missing: list[str]
 
 
@@ -87,6 +88,7 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
         replay_chars=outcome.shards["replay"].training_chars,
         licences=dict(sorted(licences.items())),
         duplicate_samples=sorted(outcome.duplicates, key=lambda pair: pair[2])[:SAMPLES],
+        cluster_alarms=outcome.alarms,
         example_rejects=dict(sorted(book.example_rejects.items())),
         missing=outcome.missing,
         texts={name: text_counts(tally) for name, tally in book.texts.items()},

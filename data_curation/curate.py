@@ -19,7 +19,7 @@ from data_curation.card import Examples, Found, Outcome
 from data_curation.card_page import render_card
 from data_curation.coverage import check_requirements
 from data_curation.decontamination import Index
-from data_curation.duplicates import Pair, find_clusters, refuse_collapse
+from data_curation.duplicates import Pair, find_clusters, large_clusters, refuse_collapse
 from data_curation.examples import check_prompts, examples_of, without_repeats
 from data_curation.field_paths import lookup, text_of
 from data_curation.guard import Compared, compared_by
@@ -42,10 +42,10 @@ from data_curation.splitting import drop_near_duplicates, held_out_entities, pos
 from data_curation.text_steps import text_steps
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 T = TypeVar("T")
-Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared]]
-"""Pairs that fell, clusters by source, and how each source was compared."""
+Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared], list[str]]
+"""Pairs that fell, clusters by source, how each source was compared, and clusters to look at."""
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
 BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
@@ -158,6 +158,7 @@ def _split_and_compare(
     samples: list[Pair] = []
     clusters: Counter[str] = Counter()
     compared: dict[str, Compared] = {}
+    alarms: list[str] = []
     kept: Found = {}
     for name, members in found.items():
         if name in suites:
@@ -165,13 +166,16 @@ def _split_and_compare(
             continue
         if name in task_sources:
             members = split(members, held, section.corpus is None, curation, book)
-        compared[name] = compared_by(members, curation, name in task_sources)
-        groups = find_clusters(members, curation, tell_reports_apart=name in task_sources)
+        told = section.sources[name].figures_tell_apart
+        by_facts = name in task_sources if told is None else told
+        compared[name] = compared_by(members, curation, by_facts)
+        groups = find_clusters(members, curation, tell_reports_apart=by_facts)
+        alarms += large_clusters(name, members, groups, curation)
         kept[name], pairs = drop_near_duplicates(members, groups, book)
         refuse_collapse(name, len(pairs), len(members), curation)
         clusters[name] = len(groups.groups)
         samples += pairs
-    return kept, held, (samples, clusters, compared)
+    return kept, held, (samples, clusters, compared, alarms)
 
 
 def _general(section: CurateSection, found: Found, suites: set[str], book: Book) -> list[ChatExample]:

@@ -161,6 +161,15 @@ def entity_hashes(candidates: Iterable[Candidate]) -> U64:
     return np.array([_hash(one.document.entity) if one.named_entity else 0 for one in candidates], np.uint64)
 
 
+def large_clusters(source: str, candidates: list[Candidate], clusters: Clusters, curation: Curation) -> list[str]:
+    """A line for each cluster of more documents than ``curation.cluster_alarm``, the largest first."""
+    sized = zip(clusters.groups, clusters.keepers, strict=True)
+    large = sorted(
+        ((len(group), keeper) for group, keeper in sized if len(group) > curation.cluster_alarm), reverse=True
+    )
+    return [f"{source}: {size} documents are held for copies of {candidates[one].document.id}" for size, one in large]
+
+
 def refuse_collapse(source: str, removed: int, total: int, curation: Curation) -> None:
     """Raises GateError when near-duplicates would take more than the ceiling of a source."""
     if total and removed / total > curation.removal_ceiling:

@@ -25,7 +25,7 @@ from contracts.errors import GateError
 from data_curation.candidates import Candidate
 from data_curation.dataset import FOLDER
 from data_curation.duplicates import U32, U64, boilerplate_of, cluster, prints_of
-from data_curation.kernel import wanted
+from data_curation.kernel import texts_of, wanted
 from data_curation.near_pairs import Facts
 from data_curation.splitting import entity_key, is_late
 from recipes.schema import Curation
@@ -47,7 +47,7 @@ class Compared:
 
 def compared_by(candidates: list[Candidate], curation: Curation, by_facts: bool) -> Compared:
     """How the candidates of a source are about to be compared."""
-    texts = pa.array([candidate.document.text for candidate in candidates], pa.large_string())
+    texts = texts_of([candidate.document.text for candidate in candidates])
     return Compared(boilerplate_of(texts, curation), by_facts)
 
 

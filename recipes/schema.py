@@ -58,6 +58,9 @@ class Source(Section):
     max_chars: int = Field(20_000, ge=100)
     """Longer texts are split (pretraining) or cut (tasks) at a paragraph end."""
     max_documents: int = sized(1_000_000, ge=1)
+    figures_tell_apart: bool | None = None
+    """Whether documents with different figures are no copies, however alike: forms filled in. None: where tasks read
+    the source."""
     languages: tuple[str, ...] | None = None
     """In place of ``curation.languages``."""
     quality_families: tuple[str, ...] | None = None
@@ -144,6 +147,8 @@ class Curation(Section):
     rows: int = Field(8, ge=1)
     removal_ceiling: Share = 0.5
     """A source that loses a larger share to near-duplicates fails the stage."""
+    cluster_alarm: int = Field(50, ge=2)
+    """A cluster of more documents is named on the card: a person should look before it is trained without them."""
     decontamination_words: int = Field(13, ge=5)
     decontamination_coverage: Share = 0.5
     """Share of an evaluation text's n-grams that must be found before a document is quarantined."""
