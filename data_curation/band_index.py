@@ -25,18 +25,18 @@ import numpy as np
 from contracts.errors import InputError
 from data_curation.band_segments import U32, U64, Ints, Rows, Segment, sync_folder, write_segment
 from data_curation.candidates import Candidate
-from data_curation.duplicates import (
+from data_curation.duplicates import entity_hashes
+from data_curation.kernel import KERNEL_VERSION, texts_of, wanted
+from data_curation.minhash import common_table
+from data_curation.near_pairs import MOST_COMPARED, likeness_of, sets_of
+from data_curation.prints import (
     BATCH_DOCUMENTS,
     BOILERPLATE_DOCUMENTS,
     BOILERPLATE_SAMPLE,
     BOILERPLATE_SHARE,
     Prints,
-    entity_hashes,
     prints_of,
 )  # fmt: skip
-from data_curation.kernel import KERNEL_VERSION, texts_of, wanted
-from data_curation.minhash import common_table
-from data_curation.near_pairs import MOST_COMPARED, likeness_of, sets_of
 from recipes.schema import Curation
 
 REBUILD = "delete it; it is built again from the accepted documents"

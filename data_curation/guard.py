@@ -24,9 +24,9 @@ import pyarrow.dataset as ds
 from contracts.errors import GateError
 from data_curation.candidates import Candidate
 from data_curation.dataset import FOLDER
-from data_curation.duplicates import U32, U64, boilerplate_of, cluster, prints_of
 from data_curation.kernel import texts_of, wanted
 from data_curation.near_pairs import Facts
+from data_curation.prints import U32, U64, boilerplate_of, cluster, prints_of
 from data_curation.splitting import entity_key, is_late
 from recipes.schema import Curation
 

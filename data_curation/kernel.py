@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,9 @@ from data_curation.ngram_table import NgramTable, no_ngrams
 from data_curation.scan_loop import ngram_hashes, scan_documents, word_sums
 from data_curation.text_measures import measure_documents
 from data_curation.text_statistics import ROW
-from recipes.schema import Curation
+
+if TYPE_CHECKING:
+    from recipes.schema import Curation
 
 Bytes = NDArray[np.uint8]
 U32 = NDArray[np.uint32]

@@ -1,0 +1,39 @@
+"""The house's kernel: python by_kernel.py CORPUS.parquet REMOVED.npy [workers]. Writes which rows are removed."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from data_curation.kernel import wanted
+from data_curation.prints import BATCH_DOCUMENTS, cluster, prints_of
+from recipes.schema import Curation
+
+CURATION = Curation(licences=())
+
+
+def main() -> None:
+    """One pass over the texts, then sort, verify and join."""
+    corpus, removed, workers = sys.argv[1], sys.argv[2], int((*sys.argv, "1")[3])
+    with tempfile.TemporaryFile(prefix="shingles-", dir=Path(removed).parent) as file:
+        prints = prints_of(_texts(corpus), wanted(CURATION, figures=False), cast(BinaryIO, file), workers)
+        firsts, _, _ = cluster(prints, CURATION)
+    np.save(removed, firsts != np.arange(len(firsts)))
+
+
+def _texts(corpus: str) -> Iterator[pa.Array]:
+    with pq.ParquetFile(corpus) as file:
+        for batch in file.iter_batches(BATCH_DOCUMENTS, columns=["text"], use_threads=False):
+            yield batch.column(0)
+
+
+main()

@@ -1,0 +1,58 @@
+"""The corpus that near-duplicate removal is measured on, and the scores that are given for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.curation.corpus import sentences, write_corpus
+from benchmarks.curation.near_duplicates import CHECKOUT, scores
+
+
+def test_copies_are_what_the_corpus_says(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "c.parquet", 600, sentences(None))
+    rows = pq.read_table(tmp_path / "c.parquet").to_pylist()
+    assert len(rows) == 600
+    for number, row in enumerate(rows):
+        if row["kind"] == "original":
+            assert row["copy_of"] == -1 and 150 <= len(row["text"].split()) < 650
+            continue
+        assert 0 <= row["copy_of"] < number and rows[row["copy_of"]]["kind"] == "original"
+        pair = zip(row["text"].split(" "), rows[row["copy_of"]]["text"].split(" "), strict=True)
+        different = sum(one != other for one, other in pair) / len(row["text"].split(" "))
+        assert different == 0 if row["kind"] == "exact" else 0 < different < 0.03
+    kinds = [row["kind"] for row in rows]
+    assert 10 < kinds.count("exact") < 60 and 10 < kinds.count("edited") < 60
+
+
+def test_scores_of_a_method_that_errs_in_every_way() -> None:
+    copy_of = np.array([-1, 0, -1, 2, -1, -1, 5])
+    kind = np.array(["original", "exact", "original", "edited", "original", "original", "edited"])
+    removed = np.array([False, True, True, False, True, False, False])
+    assert scores(removed, copy_of, kind) == {
+        "removed": 3, "precision": round(2 / 3, 5), "recall_exact": 1.0, "recall_edited": 0.5,
+    }  # fmt: skip
+
+
+def test_the_kernel_finds_the_copies_of_a_small_corpus(tmp_path: Path) -> None:
+    command = [
+        "benchmarks.curation.near_duplicates",
+        "--documents",
+        "400",
+        "--runs",
+        "1",
+        "--methods",
+        "kernel",
+        "--scratch",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    [result] = json.loads(done.stdout.splitlines()[-1])["results"]
+    assert result["recall_exact"] == 1.0 and result["precision"] == 1.0 and result["recall_edited"] > 0.85
+    assert not list(tmp_path.iterdir())
