@@ -18,9 +18,16 @@ LOCAL = re.compile(r"(?<![\w.,$€£/-])\(?\d(?:[ .\-()/]{0,2}\d){6,14}(?![\w%]|
 """Any grouping, only behind a word for a phone."""
 DAY = re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{4}|\d{4}[/.-]\d\d[/.-]\d\d")
 PHONE_WORDS = re.compile(
-    r"(?:(?:\btel(?:e|ephone)?\b|\bphone\b|\bfax\b|\bfacsimile\b|\bcall\b|\btext(?: me| us)?\b|\bwhatsapp\b|"
-    r"\bvoicemail\b|\bdial\b|\bhotline\b|\btelefon\b|☎|📞)[^\d\n]{0,25}|(?:\b(?:cell|mobile)|(?:^|[\s|(,;])(?:t|p|m|c|f|ph)\s?[:.])"
+    r"(?:(?:\btel(?:e|ephone|efax)?\b|\b(?:land ?line|phone|fax|facsimile|call|text|whatsapp|voicemail|dial|"
+    r"hotline|telefon)\b|"
+    r"\b(?:my|our|his|her|their|contact)(?: \w+)? number\b|☎|📞)[^\d\n]{0,25}|"
+    r"(?:\b(?:cell|mobile)|(?:^|[\s|(,;])(?:t|p|m|c|f|ph)\s?[:.])"
     r"(?: ?(?:phone|number|no\.?|is))*[\s:,.#]{0,4})$",
+    re.IGNORECASE,
+)
+NO_PHONE_WORDS = re.compile(
+    r"\b(?:item|order|part|invoice|sku|serial|model|case|docket|ticket|catalog(?:ue)?)"
+    r"(?:,? (?:no|number)\.?)?[:\s#]{0,3}$",
     re.IGNORECASE,
 )
 PHONE_WORD_CHARS = 45
@@ -39,14 +46,17 @@ ROLE = re.compile(
 )
 HOST = re.compile(
     r"(?:\bHosted by|(?i:\byour (?:super)?hosts?(?: is| are|,|:)|\bhosts?(?: name)?:|\bmy name is|\bour names are|"
-    r"\bmeet your hosts?,?|\bask for))"
+    r"\bmeet your hosts?,?))"
     rf"\s{{1,3}}(?P<name>{FIRST_NAMES})"
+)
+WE_ARE = re.compile(
+    rf"(?:\bI(?:['’]m| am) (?P<one>{WORD})(?=,? (?:your|and I)\b)|\bWe(?:['’]re| are) (?P<two>{WORD} (?:and|&) {WORD}))"
 )
 SIGNED = re.compile(
     rf"(?im:^(?:cheers|best|thanks|sincerely|yours|(?:warm|kind|best) regards)[,!]?\n)(?P<name>{FIRST_NAMES})(?=\n|$)"
 )
 REACH = re.compile(
-    r"(?i:\b(?:contact|call|e-?mail|text|reach|write to|reach out to|speak (?:to|with)))\s"
+    r"(?i:\b(?:contact|call|e-?mail|text|reach|write to|reach out to|speak (?:to|with)|ask for))\s"
     rf"(?P<name>{FULL_NAME})"
 )
 REACH_CHARS = 60
@@ -68,12 +78,17 @@ telephone phone email mail attention washington york francisco angeles chicago b
 her them professional superhost local great
 """
 """Words of firms, offices, places and forms: where one stands, there is no name."""
+FIRMS = frozenset(
+    {"inc", "llc", "llp", "ltd", "corp", "corporation", "company", "co", "lp", "plc", "trust", "bank", "fund"}
+)
 NO_NAMES = frozenset(OF_NO_PERSON.split())
 
 
 def phones(text: str) -> Iterator[Span]:
     """Phone and fax numbers, with their extension."""
     for found in NORTH_AMERICAN.finditer(text):
+        if NO_PHONE_WORDS.search(text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]):
+            continue
         yield found.start(), _with_extension(text, found.end())
     for found in INTERNATIONAL.finditer(text):
         if 8 <= _digits(found.group()) <= 15:
@@ -89,6 +104,9 @@ def names(text: str, contacts: Iterable[Span]) -> Iterator[Span]:
     ends = sorted(start for start, _ in contacts)
     for pattern in (HOST, SIGNED):
         yield from (found.span("name") for found in pattern.finditer(text) if is_name(found["name"]))
+    yield from (
+        found.span(found.lastgroup or 0) for found in WE_ARE.finditer(text) if is_name(found[found.lastgroup or 0])
+    )
     yield from filter(None, (_person(text, *found.span("name")) for found in ROLE.finditer(text)))
     if ends:
         for found in REACH.finditer(text):
@@ -127,6 +145,8 @@ def _person(text: str, start: int, end: int) -> Span | None:
     last = start
     for found in re.finditer(r"[^\s,&]+", text[start:end]):
         is_label = found.end() == end - start and text[end : end + 2].lstrip(" ").startswith(":")
+        if found.group().casefold().strip(".") in FIRMS:
+            return None
         if is_label or not is_name(found.group()):
             break
         words, last = words + 1, start + found.end()

@@ -63,8 +63,8 @@ IPV4_WORDS = re.compile(
     r"\bip\b|\bip(?:v[46])?[ -]address|\bserver|\bhost\b|\blog(?:ged)?[ -]?in|\bping|://\S{0,3}$", re.IGNORECASE
 )
 IPV4_OTHERWISE = re.compile(
-    r"(?:(?:section|clause|article|paragraph|part|item|rule|note|chapter|table|figure)s?|sec\.|§|para\.?|version|release|"
-    r"appendix|schedule|regulation|v\.?|and|or|to|[,;])\s*$",
+    r"(?:\b(?:(?:section|clause|article|paragraph|part|item|rule|note|chapter|table|figure)s?|sec\.|para\.?|version|"
+    r"release|appendix|schedule|regulation|v\.?|and|or|to)|[§,;])\s*$",
     re.IGNORECASE,
 )
 IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
@@ -73,7 +73,7 @@ DATE = (
     r"August|September|October|November|December)(?: \d{1,2},?)? \d{4})"
 )
 BIRTH = re.compile(
-    rf"\b(?:date of birth|birth ?date|d\.?o\.?b\.?|born on)\s?(?:is\s)?[:\s]{{0,3}}({DATE})", re.IGNORECASE
+    rf"\b(?:date of birth|birth ?date|d\.?o\.?b\.?|born(?: on)?)\s?(?:is\s)?[:\s–-]{{0,3}}({DATE})", re.IGNORECASE
 )
 STREET = (
     r"\d{1,6} (?:[A-Z0-9][\w.'’-]{0,20} ){1,5}"
@@ -84,7 +84,7 @@ STREET = (
 )
 HOME = re.compile(
     r"(?i:\bresiding at|\bresides at|\blives at|\bresidence is|\b(?:home|residential|private) address(?: is)?)"
-    rf"[:\s]{{1,3}}({STREET})"
+    rf"[:,\s]{{1,3}}({STREET})"
 )
 
 
@@ -156,7 +156,7 @@ def births(text: str) -> Iterator[Span]:
 
 def homes(text: str) -> Iterator[Span]:
     """Home addresses, by the words before them; a firm's address is none."""
-    yield from (found.span(1) for found in HOME.finditer(text))
+    yield from ((one.start(1), one.start(1) + len(one[1].rstrip())) for one in HOME.finditer(text))
 
 
 def _is_ipv6(candidate: str) -> bool:
