@@ -40,19 +40,9 @@ def test_scores_of_a_method_that_errs_in_every_way() -> None:
 
 
 def test_the_kernel_finds_the_copies_of_a_small_corpus(tmp_path: Path) -> None:
-    command = [
-        "benchmarks.curation.near_duplicates",
-        "--documents",
-        "400",
-        "--runs",
-        "1",
-        "--methods",
-        "kernel",
-        "--scratch",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    )
+    options = ["--documents", "400", "--runs", "1", "--methods", "kernel", "--scratch", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.curation.near_duplicates", *options]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     [result] = json.loads(done.stdout.splitlines()[-1])["results"]
     assert result["recall_exact"] == 1.0 and result["precision"] == 1.0 and result["recall_edited"] > 0.85
     assert not list(tmp_path.iterdir())

@@ -21,7 +21,7 @@ def main() -> None:
     )
     frame = frame.with_column("text", col("text").normalize(remove_punct=True, lowercase=True, white_space=True))
     frame = frame.select("row", col("text").minhash(num_hashes=BANDS * ROWS, ngram_size=SIZE, seed=1).alias("sketch"))
-    frame = frame.with_column("band", col("sketch").list_chunk(ROWS)).select("row", "band").explode("band")
+    frame = frame.with_column("band", col("sketch").chunk(ROWS)).select("row", "band").explode("band")
     frame = frame.with_column("key", col("band").hash()).groupby("key").agg(col("row").list_agg().alias("rows"))
     rows = frame.where(col("rows").list_count() > 1).to_pydict()["rows"]
     total = daft.read_parquet(sys.argv[1]).count_rows()
