@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from data_curation.personal_patterns import Span
+from data_curation.personal_signs import Signs
 
 NORTH_AMERICAN = re.compile(
     r"(?<![\w.,$€£/+(-])(?:\+?1[ .-]?)?(?:\(\s?[2-9]\d\d\s?\)[ .-]{0,2}|[2-9]\d\d([.-]))"
@@ -39,11 +40,14 @@ INITIAL = re.compile(r"[A-Z]?\.?")
 FULL_NAME = rf"{TITLE}?{WORD}(?: (?:{WORD}|(?:van|von|de|der|la|del|di|bin|al)\b)){{1,4}}|{TITLE}{WORD}"
 CAPITALS = r"[A-Z]{2,20}(?: (?:[A-Z]{2,20}|[A-Z]\.)){1,2}\b"
 FIRST_NAMES = rf"{WORD}(?: {WORD}){{0,2}}(?:(?: and | & |, ){WORD}(?: {WORD}){{0,2}})?"
+BEHIND_ROLE = re.compile(r":[ \n]{0,5}(?=[A-Z])|[–-] (?=[A-Z])")
 ROLE = re.compile(
-    r"(?i:\b(?:contact(?: person| name)?|attn\.?|attention|c/o|prepared by|submitted by|point of contact|owner|"
-    r"(?:listing|leasing|property) (?:agent|manager)|realtor|landlord|tenant|applicant|care of))"
-    rf"(?: ?: {{0,3}}\n? {{0,3}}| [–-] )(?P<name>(?>{FULL_NAME}|{CAPITALS}))"
+    r"\b(?:contact(?: person| name)?|attn\.?|attention|c/o|prepared by|submitted by|point of contact|owner|"
+    r"(?:listing|leasing|property) (?:agent|manager)|realtor|landlord|tenant|applicant|care of) ?$",
+    re.IGNORECASE,
 )
+ROLE_CHARS = 20
+NAMED = re.compile(rf"(?>{FULL_NAME}|{CAPITALS})")
 HOST = re.compile(
     r"(?:\bHosted by|(?i:\byour (?:super)?hosts?(?: is| are|,|:)|\bhosts?(?: name)?:|\bmy name is|\bour names are|"
     r"\bmeet your hosts?,?))"
@@ -99,15 +103,20 @@ def phones(text: str) -> Iterator[Span]:
             yield found.start(), _with_extension(text, found.end())
 
 
-def names(text: str, contacts: Iterable[Span]) -> Iterator[Span]:
+def names(text: str, contacts: Iterable[Span], signs: Signs) -> Iterator[Span]:
     """Names behind "contact:", "hosted by" and the like, or between "call" and one of ``contacts`` (phones, emails)."""
     ends = sorted(start for start, _ in contacts)
-    for pattern in (HOST, SIGNED):
+    for pattern in (*([HOST] if signs.hosts else []), *([SIGNED] if signs.sign_offs else [])):
         yield from (found.span("name") for found in pattern.finditer(text) if is_name(found["name"]))
-    yield from (
-        found.span(found.lastgroup or 0) for found in WE_ARE.finditer(text) if is_name(found[found.lastgroup or 0])
-    )
-    yield from filter(None, (_person(text, *found.span("name")) for found in ROLE.finditer(text)))
+    if signs.selves:
+        spans = (found.span(found.lastgroup or 0) for found in WE_ARE.finditer(text))
+        yield from (span for span in spans if is_name(text[slice(*span)]))
+    for found in BEHIND_ROLE.finditer(text):
+        if ROLE.search(text[max(0, found.start() - ROLE_CHARS) : found.start()]):
+            named = NAMED.match(text, found.end())
+            person = named and _person(text, *named.span())
+            if person:
+                yield person
     if ends:
         for found in REACH.finditer(text):
             behind = bisect_left(ends, found.end("name"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.answers import NUMBER
@@ -26,25 +26,24 @@ from data_curation.personal_patterns import (
     ip_addresses,
     social_security_numbers,
 )
+from data_curation.personal_signs import Signs, signs_of
 from recipes.text_rules import Identifier
 
-FINDERS = {
-    "email": emails,
-    "iban": ibans,
-    "credit_card": cards,
-    "ssn": social_security_numbers,
-    "bank_account": accounts,
-    "ip_address": ip_addresses,
-    "phone": phones,
-    "date_of_birth": births,
-    "home_address": homes,
+FINDERS: dict[str, tuple[Callable[[Signs], bool], Callable[[str], Iterable[Span]]]] = {
+    "email": (lambda signs: signs.mail, emails),
+    "iban": (lambda signs: signs.numbers, ibans),
+    "credit_card": (lambda signs: signs.numbers, cards),
+    "ssn": (lambda signs: signs.numbers, social_security_numbers),
+    "bank_account": (lambda signs: signs.numbers, accounts),
+    "ip_address": (lambda signs: signs.dotted or signs.colons, ip_addresses),
+    "phone": (lambda signs: signs.numbers, phones),
+    "date_of_birth": (lambda signs: signs.births, births),
+    "home_address": (lambda signs: signs.homes, homes),
 }
-"""Kind to its finder; of two findings that overlap the kind named first holds."""
+"""Kind to the sign without which there is none, and its finder; of two that overlap the kind named first holds."""
 KINDS = (*FINDERS, "name")
 NUMERIC_KINDS = frozenset({"iban", "credit_card", "ssn", "bank_account", "ip_address", "phone"})
 """What an identifier of the trade can be taken for."""
-GATE = re.compile(r"[@\d]|::|[\[(]at[\])]", re.IGNORECASE)
-"""A text without any of these holds none of the kinds but names."""
 LEAST_PROTECTED_CHARS = 2
 
 
@@ -107,12 +106,13 @@ def allow_list(identifiers: Mapping[str, Identifier]) -> AllowList:
 
 def find(text: str, people: Iterable[str] = ()) -> list[Finding]:
     """Personal data in reading order, none overlapping another. ``people``: names that the document's fields give."""
+    signs = signs_of(text)
     found: list[Finding] = []
-    if GATE.search(text):
-        for kind, finder in FINDERS.items():
+    for kind, (may_hold, finder) in FINDERS.items():
+        if may_hold(signs):
             found += [Finding(kind, *span) for span in finder(text)]
     contacts: list[Span] = [(one.start, one.end) for one in found if one.kind in ("email", "phone")]
-    found += [Finding("name", *span) for span in (*names(text, contacts), *known_names(text, people))]
+    found += [Finding("name", *span) for span in (*names(text, contacts, signs), *known_names(text, people))]
     return _apart(found)
 
 

@@ -6,7 +6,6 @@ source. They are pure functions of a text's counts (``text_statistics``), one at
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,31 +17,28 @@ from recipes.schema import Curation, Source
 from recipes.text_rules import QualityRule
 
 PASSES = -1
+LEAST_LINES = 5
 
 
-def fault(text: str, curation: Curation) -> tuple[str, str] | None:
-    """The first of the house's rules that a text breaks as ``(reason, detail)``, None for a text that may stay."""
-    if not text.strip():
-        return "no_text", ""
-    words = text.split()
-    if len(words) < curation.min_words:
-        return "too_few_words", f"{len(words)} words, least {curation.min_words}"
-    visible = "".join(words)
-    share = (len(visible) - sum(map(str.isalnum, visible))) / len(visible)
-    if share > curation.max_symbol_share:
-        return "too_many_symbols", f"share {share:.2f}, most {curation.max_symbol_share}"
-    share = repeated_line_share(text)
-    if share > curation.max_repeated_line_share:
-        return "repeated_lines", f"share {share:.2f}, most {curation.max_repeated_line_share}"
-    return None
+def house_rules(curation: Curation) -> dict[str, QualityRule]:
+    """The house's own few, with the recipe's thresholds."""
+    return {
+        "no_text": QualityRule(family="house", of="visible_characters", least=1),
+        "too_few_words": QualityRule(family="house", of="tokens", least=curation.min_words),
+        "too_many_symbols": QualityRule(
+            family="house", of="symbol_characters", per="visible_characters", most=curation.max_symbol_share
+        ),
+        "repeated_lines": QualityRule(
+            family="house", of="duplicate_lines", per="lines", most=curation.max_repeated_line_share
+        ),
+    }
 
 
-def repeated_line_share(text: str) -> float:
-    """Share of lines that stood before in the same text; texts of fewer than five lines have none."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if len(lines) < 5:
-        return 0.0
-    return sum(count - 1 for count in Counter(lines).values()) / len(lines)
+def for_house_rules(rows: NDArray[Any]) -> NDArray[Any]:
+    """Counts as the house's rules read them: a text of fewer than five lines repeats none."""
+    read = rows.copy()
+    read["duplicate_lines"][rows["lines"] < LEAST_LINES] = 0
+    return read
 
 
 def rules_of(source: Source, curation: Curation, catalogue: Mapping[str, QualityRule]) -> dict[str, QualityRule]:

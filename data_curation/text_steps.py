@@ -19,7 +19,7 @@ from data_curation.field_paths import lookup, text_of
 from data_curation.kernel import Wanted, scan
 from data_curation.language import UNDETERMINED, language_of
 from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
-from data_curation.quality import PASSES, detail, fault, first_broken, rules_of
+from data_curation.quality import PASSES, detail, first_broken, for_house_rules, house_rules, rules_of
 from recipes.schema import Curation, PersonalDataAction, Source, Task
 from recipes.stage_sections import CurateSection
 from recipes.text_rules import QualityRule
@@ -81,21 +81,14 @@ class TextSteps:
 
     def reasons(self, texts: Sequence[str], tally: TextTally) -> list[Reason | None]:
         """Why each text falls, None for those that may stay: the house's rules, language, published rules."""
-        reasons = [self._first_reason(text, tally) for text in texts]
-        left = [number for number, reason in enumerate(reasons) if reason is None]
-        if not self.rules or not left:
-            return reasons
-        names, rules = list(self.rules), list(self.rules.values())
-        places, values = first_broken(counted([texts[number] for number in left]), self.rules)
-        for number, place, value in zip(left, places, values, strict=True):
-            if place != PASSES:
-                reasons[number] = "quality", names[place], detail(rules[place], float(value))
-        return reasons
+        rows = counted(texts)
+        reasons = _broken(for_house_rules(rows), house_rules(self.curation))
+        for number, text in enumerate(texts):
+            reasons[number] = reasons[number] or self._other_language(text, tally)
+        published = _broken(rows, self.rules)
+        return [reason or later for reason, later in zip(reasons, published, strict=True)]
 
-    def _first_reason(self, text: str, tally: TextTally) -> Reason | None:
-        broken = fault(text, self.curation)
-        if broken:
-            return "quality", *broken
+    def _other_language(self, text: str, tally: TextTally) -> Reason | None:
         if not self.languages:
             return None
         language = language_of(text, self.languages)
@@ -131,6 +124,15 @@ def counted(texts: Sequence[str]) -> NDArray[Any]:
     """The counts of many texts, by the kernel: rows of ``text_statistics.ROW``."""
     batch = pa.array([text.encode("utf-8", "replace") for text in texts], pa.large_binary()).cast(pa.large_string())
     return scan(batch, ONLY_COUNTS).statistics
+
+
+def _broken(rows: NDArray[Any], rules: Mapping[str, QualityRule]) -> list[Reason | None]:
+    places, values = first_broken(rows, rules)
+    named = list(rules.items())
+    return [
+        None if place == PASSES else ("quality", named[place][0], detail(named[place][1], float(value)))
+        for place, value in zip(places.tolist(), values, strict=True)
+    ]
 
 
 def text_steps(name: str, section: CurateSection, allowed: AllowList | None = None) -> TextSteps:
