@@ -33,6 +33,15 @@ def loop(function: F) -> F:
     return compiled
 
 
+def inlined(function: F) -> F:
+    """``loop`` for a small function that takes arrays and is called for every word: written out at each call.
+
+    A call would count the references of every array up and down, which costs more than what such a function does.
+    """
+    compiled: F = numba.njit(inline="always", nogil=True, boundscheck=False, error_model="numpy")(function)
+    return compiled
+
+
 def cache_folder() -> Path:
     """Where compiled loops lie: beside the code, else in the user's cache, else in a folder for this process only."""
     here = Path(__file__).parent
@@ -126,17 +135,6 @@ def lowest_bit(context: Any, value: Any) -> Any:
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.intp(types.uint64), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def bit_length(context: Any, value: Any) -> Any:
-    """One more than the place of the highest bit that is set in a uint64."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-        return builder.sub(ir.Constant(ir.IntType(64), 64), zeros)
 
     return types.intp(types.uint64), generate
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import BLOCK, copy, loop, lowest_bit, mask
+from data_curation.compiled import BLOCK, copy, inlined, loop, lowest_bit, mask
 from data_curation.letters import FOLDED_CODE_POINTS, KNOWN_CODE_POINTS, SPACE, SYMBOL, WORD
 
 Bytes = NDArray[np.uint8]
@@ -126,7 +126,7 @@ def collapse(out: Bytes, kinds: Bytes, size: int, plain: Bytes, at: int, blank: 
     return at, blank
 
 
-@loop
+@inlined
 def code_point(data: Bytes, at: int, end: int) -> tuple[Any, int]:
     """The character at ``at`` and its length in bytes; a byte that begins none is a character of its own, -1."""
     lead = np.int64(data[at])
@@ -142,7 +142,7 @@ def code_point(data: Bytes, at: int, end: int) -> tuple[Any, int]:
     return code, length
 
 
-@loop
+@inlined
 def kind_of(code: Any, kind: Bytes) -> Any:
     """The bits of a code point (``letters``)."""
     return np.int64(kind[code]) if 0 <= code < KNOWN_CODE_POINTS else np.int64(SYMBOL)

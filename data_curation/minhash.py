@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import loop
+from data_curation.compiled import inlined, loop
 
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
@@ -47,7 +47,7 @@ def common_table(shingles: U32) -> U32:
     return table
 
 
-@loop
+@inlined
 def is_common(table: U32, shingle: Any) -> bool:
     """Whether a shingle is in the table. Shingle 0 is never boilerplate."""
     mask = np.uint32(table.size - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import loop
+from data_curation.compiled import inlined, loop
 
 BITS_PER_NGRAM = 16
 """About one in sixteen n-grams that are not in the table passes the bitmap."""
@@ -40,7 +40,7 @@ def ngram_table(hashes: NDArray[np.uint64], sizes: tuple[int, ...]) -> NgramTabl
     return NgramTable(keys, bits, np.array(sorted(set(sizes)), np.int64))
 
 
-@loop
+@inlined
 def slot_of(keys: NDArray[np.uint64], value: Any) -> Any:
     """Where ``value`` stands in ``keys``, -1 where it does not."""
     mask = np.uint64(keys.size - 1)

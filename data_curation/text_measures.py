@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_curation.compiled import BLOCK, bit_length, equal, load8, loop, lowest_bit, mask, ones
+from data_curation.compiled import BLOCK, equal, inlined, load8, loop, lowest_bit, mask, ones
 from data_curation.folding import Bytes, code_point, kind_of
 from data_curation.letters import LETTER as KIND_LETTER
 from data_curation.letters import SPACE as KIND_SPACE
@@ -158,8 +158,11 @@ def _stands(text: Bytes, at: int, which: int) -> Any:
 
 @loop
 def _words(text: Bytes, kinds: Bytes, size: int, hashes: U64, lengths: Any, into: Any) -> int:
-    """Hashes and lengths of the words, which are tokens with a letter or digit; returns how many there are."""
-    words, outside, start, stops = 0, np.uint64(1), 0, np.int64(0)
+    """Hashes and lengths of the words, which are tokens with a letter or digit; returns how many there are.
+
+    Sums stay in registers: written to ``into`` word by word, each would wait for the one before.
+    """
+    words, tokens, characters, alphabetic, outside, start, stops = 0, 0, 0, 0, np.uint64(1), 0, np.uint64(0)
     for block in range(0, size + 1, BLOCK):
         blank = mask(kinds, block, BLANK)
         if size - block < BLOCK:
@@ -169,56 +172,53 @@ def _words(text: Bytes, kinds: Bytes, size: int, hashes: U64, lengths: Any, into
         while edges:
             at = block + lowest_bit(edges)
             edges &= edges - ONE
-            if kinds[at] & BLANK or at >= size:
-                into[TOKENS] += 1
-                words += _word(text, kinds, start, at, hashes, lengths, words, into)
+            if at < size and not kinds[at] & BLANK:
+                start = at
+                continue
+            tokens += 1
+            value, classes, inner = _token(text, kinds, start, at)
+            if classes & ALNUMS:
+                hashes[words], lengths[words] = value, at - start - inner
+                words += 1
+                characters += at - start - inner
+                alphabetic += (classes & LETTERS) != 0
                 if at - start <= 16:
                     stops |= _stop_word(text, kinds, start, at)
-            start = at
-    into[WORDS], into[STOP_WORDS] = words, ones(np.uint64(stops))
+    into[TOKENS], into[WORDS], into[STOP_WORDS] = tokens, words, ones(stops)
+    into[WORD_CHARACTERS], into[ALPHABETIC] = characters, alphabetic
     return words
 
 
-@loop
-def _word(text: Bytes, kinds: Bytes, start: int, end: int, hashes: U64, lengths: Any, number: int, into: Any) -> int:
-    value, of, inner, at = np.uint64(end - start) * OTHER, np.uint64(0), 0, start
+@inlined
+def _token(text: Bytes, kinds: Bytes, start: int, end: int) -> tuple[Any, Any, Any]:
+    """A token's hash, the classes of all its bytes, and how many of them are not the first of their character."""
+    value, classes, inner, at = np.uint64(end - start) * OTHER, np.uint64(0), 0, start
     while end - at > 8:
         value = np.uint64(value ^ load8(text, at)) * MIX
         value = np.uint64(value ^ (value >> SHIFT))
-        classes = load8(kinds, at)
-        of |= classes
-        inner += ones(classes & INNERS)
+        these = load8(kinds, at)
+        classes |= these
+        inner += ones(these & INNERS)
         at += 8
     inside = ALL >> np.uint64(64 - 8 * (end - at))
-    classes = load8(kinds, at) & inside
-    of |= classes
-    if not of & ALNUMS:
-        return 0
+    these = load8(kinds, at) & inside
     value = np.uint64(value ^ (load8(text, at) & inside)) * MIX
     value = np.uint64(value ^ (value >> SHIFT)) * OTHER
-    hashes[number] = value ^ (value >> SHIFT)
-    lengths[number] = end - start - inner - ones(classes & INNERS)
-    into[WORD_CHARACTERS] += lengths[number]
-    into[ALPHABETIC] += (of & LETTERS) != 0
-    return 1
+    return value ^ (value >> SHIFT), classes | these, inner + ones(these & INNERS)
 
 
-@loop
+@inlined
 def _stop_word(text: Bytes, kinds: Bytes, start: int, end: int) -> Any:
     """The bit of the stop word that a token is, what is neither letter nor digit at its ends aside."""
-    if end - start <= 8:
-        classes = load8(kinds, start) & (ALL >> np.uint64(64 - 8 * (end - start))) & ALNUMS
-        first, last = start + lowest_bit(classes) // 8, start + (bit_length(classes) + 7) // 8
-    else:
-        first, last = start, end
-        while first < end and not kinds[first] & ALNUM:
-            first += 1
-        while last > first and not kinds[last - 1] & ALNUM:
-            last -= 1
-    size = last - first
-    if size < 2 or size > 4:
-        return np.int64(0)
-    core, found = load8(text, first) & (ALL >> np.uint64(64 - 8 * size)), np.int64(0)
-    for which in range(STOP_WORD_BYTES.size):
-        found |= np.int64(core == STOP_WORD_BYTES[which]) << which
+    first, last = start, end
+    while not kinds[first] & ALNUM:
+        first += 1
+    while not kinds[last - 1] & ALNUM:
+        last -= 1
+    found = np.uint64(0)
+    if last - first >= 2 and last - first <= 4:
+        core = load8(text, first) & (ALL >> np.uint64(64 - 8 * (last - first)))
+        for which in range(STOP_WORD_BYTES.size):
+            if core == STOP_WORD_BYTES[which]:
+                found = ONE << np.uint64(which)
     return found
