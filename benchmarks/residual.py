@@ -22,7 +22,8 @@ from flows.settings import Settings
 from flows.step import run_step
 from flows.surroundings import surroundings
 from recipes.load import load
-from recipes.schema import Residual, Section
+from recipes.schema import Residual
+from recipes.section import Section
 from recipes.stage_sections import EvaluateSection
 
 

@@ -104,16 +104,16 @@ def publish(draft: Artifact, target: Path) -> Artifact:
         for scratch in [path for path in source.rglob(".*")]:
             shutil.rmtree(scratch, ignore_errors=True) if scratch.is_dir() else scratch.unlink(missing_ok=True)
         for name in draft.files:
-            _fsync(source / name)
+            sync(source / name)
         record = source / f"{RECORD}.part"
         record.write_text(draft.model_dump_json(indent=2), encoding="utf-8")
-        _fsync(record)
+        sync(record)
         record.rename(source / RECORD)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             shutil.rmtree(target)
         source.rename(target)
-        _fsync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise _publish_error(target, error) from error
     return draft.model_copy(update={"path": target})
@@ -126,7 +126,8 @@ def _publish_error(target: Path, error: OSError) -> PublishError:
     return PublishError(str(target), "could not be published", got=error.strerror or str(error), hint=hint)
 
 
-def _fsync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the renames in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -99,22 +99,6 @@ class SelectionReport(Report):
     candidates: list[Candidate]
 
 
-class DroppedLayers(Report):
-    """One round of pruning: which layers went, how many are left, and the loss then, nats a token."""
-
-    dropped: tuple[int, ...]
-    left: int
-    loss: float
-
-
-class PrunedLayers(Report):
-    """Which of a teacher's layers are kept, by how many are kept."""
-
-    kept: dict[int, tuple[int, ...]]
-    loss_whole: float
-    rounds: list[DroppedLayers]
-
-
 class SourceCount(Report):
     """What happened to one source's documents: ``read`` equals accepted plus all rejected."""
 

@@ -22,8 +22,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from contracts.artifacts import sync
 from contracts.errors import InputError
-from data_curation.band_segments import U32, U64, Ints, Rows, Segment, sync_folder, write_segment
+from data_curation.band_segments import U32, U64, Ints, Rows, Segment, write_segment
 from data_curation.candidates import Candidate
 from data_curation.duplicates import entity_hashes
 from data_curation.kernel import KERNEL_VERSION, texts_of, wanted
@@ -154,7 +155,7 @@ class BandIndex:
             out.flush()
             os.fsync(out.fileno())
         draft.replace(self.folder / "index.json")
-        sync_folder(self.folder)
+        sync(self.folder)
         keep = {*self._told["segments"], "index.json", f"common-{self._told['common_at']}.npy"}
         for left in self.folder.iterdir():
             if left.name not in keep:
@@ -217,7 +218,7 @@ def _put(draft: Path, folder: Path, curation: Curation) -> BandIndex:
     draft.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
-    sync_folder(folder.parent)
+    sync(folder.parent)
     return BandIndex(folder, curation)
 
 

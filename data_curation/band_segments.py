@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.artifacts import sync
 from data_curation.minhash import bands_of, hash_parameters
 from data_curation.shingle_store import ShingleStore, copied
 
@@ -118,16 +119,7 @@ def write_segment(folder: Path, parts: Sequence[tuple[Rows, Ints]], common: U32,
         os.fsync(out.fileno())
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
-    sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(folder.parent)
 
 
 def _opened(folder: Path, name: str) -> Any:

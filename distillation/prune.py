@@ -18,7 +18,7 @@ from torch.nn import functional
 from contracts.artifacts import Artifact, describe
 from contracts.documents import ChatExample, read_jsonl
 from contracts.errors import FitError, InputError
-from contracts.reports import DroppedLayers, PrunedLayers
+from contracts.layers import DroppedLayers, PrunedLayers
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from distillation.rendering import Rendered, render

@@ -17,7 +17,8 @@ from flows.settings import NO_KEY
 from recipes import ontology
 from recipes.catalogue import models, stated_verdict
 from recipes.corpus import Inbox
-from recipes.schema import Answering, Recipe, Section
+from recipes.schema import Answering, Recipe
+from recipes.section import Section
 from recipes.stage_sections import (
     AnswerSection,
     AskSection,

@@ -23,7 +23,8 @@ from flows.store import Store
 from recipes.catalogue import device_row, devices
 from recipes.estimate import Estimate, estimate
 from recipes.fingerprint import changes, components, fingerprint
-from recipes.schema import Recipe, Section
+from recipes.schema import Recipe
+from recipes.section import Section
 from selection.checks import select_section, weigh
 
 

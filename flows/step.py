@@ -31,7 +31,7 @@ from flows.process import StageProcess, secrets_of
 from ledger import Heartbeat
 from ledger.processes import start_ticks
 from recipes.fingerprint import components, fingerprint
-from recipes.schema import Section
+from recipes.section import Section
 
 
 @dataclass(frozen=True)

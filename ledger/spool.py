@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from contracts.artifacts import sync
 from contracts.errors import LedgerError
 from ledger.events import Event
 
@@ -38,7 +39,7 @@ class Spool:
         try:
             with self._locked():
                 _append(self.file, event.model_dump_json())
-                _fsync_folder(self.folder)
+                sync(self.folder)
         except OSError as error:
             raise LedgerError(
                 str(self.file), "cannot keep an event", got=error.strerror, hint="free disk space or make it writable"
@@ -61,7 +62,7 @@ class Spool:
             for event in left:
                 _append(part, event.model_dump_json())
             part.rename(self.file) if left else self.file.unlink()
-            _fsync_folder(self.folder)
+            sync(self.folder)
         return len(events) - len(left)
 
     def _read(self) -> tuple[list[Event], list[str]]:
@@ -91,11 +92,3 @@ def _append(file: Path, line: str) -> None:
         out.write(line.encode() + b"\n")
         out.flush()
         os.fsync(out.fileno())
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

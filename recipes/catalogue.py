@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from contracts.tokenizers import Verdict
-from recipes.schema import Device, PublicModel
+from recipes.catalogue_rows import Device, PublicModel
 
 FOLDER = Path(__file__).parent
 AS_OF = "2026-05-01T00:00:00+00:00"

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from contracts.tokenizers import SHARED
 from recipes.catalogue import models, served_architectures, stated_verdict
-from recipes.schema import PublicModel, Recipe
+from recipes.catalogue_rows import PublicModel
+from recipes.schema import Recipe
 from recipes.text_rules import quality_rules
 
 SERVEABLE_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)

@@ -11,7 +11,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError, model_validator
 
 from contracts.errors import InputError
-from recipes.schema import Section
+from recipes.section import Section
 
 FILE = "corpus.yaml"
 LIMIT_BYTES = 64 * 1024

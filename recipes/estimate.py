@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recipes.catalogue import devices, models
-from recipes.schema import Device, PublicModel, Recipe
+from recipes.catalogue_rows import Device, PublicModel
+from recipes.schema import Recipe
 
 MFU = (0.40, 0.28, 0.15)
 """Best, usual, worst: they give the p10, p50 and p90 of the time."""

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, StrictStr, ValidationError, model_validator
 
 from contracts.errors import RecipeError
-from recipes.schema import Section
+from recipes.section import Section
 
 FOLDER = Path(__file__).parent
 FILE = "ontology.yaml"

@@ -6,32 +6,14 @@ Fields marked ``sized()`` may be changed by a scale overlay (sizes and models, n
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.config import JsonDict
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
+from recipes.section import NOT_IDENTITY, SIZED, Section, Share, not_identity, sized
+
 Positive = Annotated[int, Field(ge=1)]
 PersonalDataAction = Literal["mask", "reject", "keep"]
-SIZED: JsonDict = {"sized": True}
-NOT_IDENTITY: JsonDict = {"identity": False}
-
-
-def sized(default: Any = ..., **bounds: Any) -> Any:
-    """A field that a scale overlay may change."""
-    return Field(default, json_schema_extra=SIZED, **bounds)
-
-
-def not_identity(default: Any = ..., **bounds: Any) -> Any:
-    """A field that changes how a stage runs, not what it makes."""
-    return Field(default, json_schema_extra=NOT_IDENTITY, **bounds)
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys refused, validators never change a value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Source(Section):
@@ -65,7 +47,7 @@ class Source(Section):
     """In place of ``curation.languages``."""
     quality_families: tuple[str, ...] | None = None
     """In place of ``curation.quality_families`` (pretraining) or none (other uses)."""
-    quality: dict[str, float | None] = {}
+    quality: dict[str, float | None] = Field(default_factory=dict)
     """On top of ``curation.quality``."""
     personal_data: PersonalDataAction | None = None
     """In place of ``curation.personal_data``."""
@@ -90,7 +72,7 @@ class Task(Section):
     """``{text}`` and ``{field}`` of ``values`` are filled in."""
     fields: dict[str, str] = Field(min_length=1)
     """Answer field to its field path in the document's row (or in the element of ``each``, as ``each.value``)."""
-    values: dict[str, str] = {}
+    values: dict[str, str] = Field(default_factory=dict)
     """Names used in the prompt to field paths."""
     each: str = ""
     """Field path of a list: one example an element, gold ``each.*``."""
@@ -102,7 +84,7 @@ class Task(Section):
     """Answer fields that are left out of the gold where the text does not print their value."""
     numeric: tuple[str, ...] = ()
     """Answer fields that hold a figure: a swapped digit or a neighbour's figure makes the wrong answers for DPO."""
-    labels: dict[str, dict[str, str]] = {}
+    labels: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Name of a value or answer field to a table: what stands in the row, to what people call it."""
     suite: Literal["vertical", "general"] = "vertical"
     """``general``: the general-ability suite, asked after every stage and never trained on."""
@@ -137,7 +119,7 @@ class Curation(Section):
     """ISO 639-1 codes of the languages wanted; empty: all. A text too short to tell stays."""
     quality_families: tuple[str, ...] = ("gopher", "gopher_repetition", "c4", "fineweb")
     """Published rules for pretraining text, by the family they stand under in ``recipes/quality_rules.yaml``."""
-    quality: dict[str, float | None] = {}
+    quality: dict[str, float | None] = Field(default_factory=dict)
     """Rule to another threshold than the published one; null switches it off."""
     personal_data: PersonalDataAction = "mask"
     """``mask``: placeholders like [EMAIL]; ``reject``: the document falls; ``keep``: nothing is looked for."""
@@ -155,7 +137,7 @@ class Curation(Section):
     holdout_share: Share = 0.25
     holdout_from: str = Field("", pattern=r"^(\d{4}(-\d\d(-\d\d)?)?)?$")
     """A day (or month, or year): documents dated from then on are never trained on. Empty: any date may train."""
-    require_coverage: dict[str, Positive] = {}
+    require_coverage: dict[str, Positive] = Field(default_factory=dict)
     """Name in the vertical's ontology.yaml to the least number of accepted documents; below it the stage fails."""
     max_eval: int = sized(64, ge=1)
     """Evaluation items a task."""
@@ -337,7 +319,7 @@ class Evaluation(Section):
     """Largest loss of general accuracy, base to teacher."""
     gate_margin: Share = 0.05
     """A challenger whose interval lies wholly below minus this is NO-GO."""
-    retention: dict[str, float] = {}
+    retention: dict[str, float] = Field(default_factory=dict)
     """Student name to the least share of the teacher's primary score."""
     seed: int = 7
 
@@ -407,37 +389,3 @@ class Recipe(Section):
             if student not in self.students:
                 raise ValueError(f"evaluation.retention: no such student, got {student!r}")
         return self
-
-
-class PublicModel(Section):
-    """A row of the model catalogue."""
-
-    licence: str
-    params_b: float = Field(gt=0)
-    active_b: float | None = None
-    layers: int | None = None
-    hidden: int | None = None
-    context: int | None = None
-    vocab: int | None = None
-    """Rows of the embedding, ids that no text produces among them."""
-    family: str
-    """Tokenizer family: the publisher states that models of one family write the same token ids."""
-    architecture: str = ""
-    """As its config.json names it under ``architectures``; empty: not stated."""
-    hub: str = ""
-    package: str = ""
-    """A Python package that carries the weights, with ``file`` inside it."""
-    file: str = ""
-    base_weights: bool = True
-    note: str = ""
-
-
-class Device(Section):
-    """A row of the device catalogue: dense figures, memory in GB, prices a device-hour."""
-
-    bf16_tflops: float = Field(gt=0)
-    fp8_tflops: float | None = None
-    memory_gb: float = Field(gt=0)
-    bandwidth_tb_s: float = Field(gt=0)
-    tdp_w: float = Field(gt=0)
-    usd_per_hour: tuple[float, float, float] | None = None

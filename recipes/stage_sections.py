@@ -10,20 +10,8 @@ from pydantic import Field, SecretStr
 
 from recipes.corpus import Inbox
 from recipes.ontology import Ontology
-from recipes.schema import (
-    Answering,
-    Curation,
-    Evaluation,
-    Prune,
-    Section,
-    Selection,
-    Serving,
-    Share,
-    Source,
-    Student,
-    Task,
-    not_identity,
-)
+from recipes.schema import Answering, Curation, Evaluation, Prune, Selection, Serving, Source, Student, Task
+from recipes.section import Section, Share, not_identity
 from recipes.text_rules import Identifier, QualityRule, identifiers, quality_rules
 
 

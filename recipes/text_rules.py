@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contracts.errors import RecipeError
-from recipes.schema import Section
+from recipes.section import Section
 
 FOLDER = Path(__file__).parent
 Statistic = Literal[

@@ -23,7 +23,8 @@ from contracts.errors import FitError, InputError, LicenceError, StillroomError,
 from contracts.reports import Candidate, Check
 from contracts.tokenizers import SHARED, Verdict
 from recipes.catalogue import models, rows_digest, served_architectures, stated_verdict
-from recipes.schema import PublicModel, Recipe, Selection
+from recipes.catalogue_rows import PublicModel
+from recipes.schema import Recipe, Selection
 from recipes.stage_sections import SelectSection, SiblingStudent
 from selection.fit import qlora_memory_gib
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recipes.catalogue import devices
-from recipes.schema import Device, PublicModel
+from recipes.catalogue_rows import Device, PublicModel
 
 GIB = 1024**3
 LORA_RANK = 16

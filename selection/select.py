@@ -21,7 +21,8 @@ from contracts.reports import Candidate, SelectionReport
 from contracts.stage import progress, stage_main
 from contracts.tokenizers import TokenizerFingerprint, fingerprint_of, tokenizer_file, tokenizer_verdict
 from contracts.usage import Usage
-from recipes.schema import PublicModel, Selection
+from recipes.catalogue_rows import PublicModel
+from recipes.schema import Selection
 from recipes.stage_sections import SelectSection
 from selection.checks import Facts, Ids, candidate, checks, require_one, rows, stated
 from selection.fit import BYTES_PER_TOKEN, cost, device_for

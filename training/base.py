@@ -15,7 +15,7 @@ from contracts.errors import InputError
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from recipes.catalogue import models
-from recipes.schema import PublicModel
+from recipes.catalogue_rows import PublicModel
 from recipes.stage_sections import BaseSection
 from training.chat import golden, install_pad, install_template
 from training.device import Meter

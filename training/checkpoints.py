@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from contracts.artifacts import sync
 from contracts.stage import progress
 
 FOLDER = ".checkpoints"
@@ -39,11 +39,11 @@ def mark_complete(checkpoint: Path) -> None:
     """Fsync every file of a checkpoint, then write the marker and fsync it and the folder."""
     for path in sorted(checkpoint.rglob("*")):
         if path.is_file():
-            _fsync(path)
+            sync(path)
     marker = checkpoint / MARKER
     marker.write_text(f"{step_of(checkpoint)}\n", encoding="ascii")
-    _fsync(marker)
-    _fsync(checkpoint)
+    sync(marker)
+    sync(checkpoint)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -68,11 +68,3 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
             mark_complete(checkpoint)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,7 @@ from transformers import (
 
 from contracts.artifacts import Artifact, describe
 from contracts.errors import FitError, InputError
-from contracts.reports import PrunedLayers
+from contracts.layers import PrunedLayers
 from contracts.stage import stage_main
 from contracts.usage import Usage
 from recipes.stage_sections import StudentSection
@@ -54,13 +54,7 @@ def student(section: StudentSection, inputs: dict[str, Artifact], out_dir: Path)
     tokenizer = load_tokenizer(tokenizer_folder)
     require_free_memory(int(weight_bytes(begins_from) * MEMORY_FACTOR), f"student {section.name}")
     model = load_model(begins_from, dtype=torch.float32)
-    kept: tuple[int, ...] = ()
-    if not section.student.model:
-        found = PrunedLayers.model_validate_json(inputs["layers"].file("layers.json").read_text(encoding="utf-8"))
-        kept = found.kept[section.student.layers]
-        keep_layers(model, kept)
-        for table in (model.get_input_embeddings(), model.get_output_embeddings()):
-            table.requires_grad_(False)
+    kept = () if section.student.model else _prune(model, inputs["layers"], section.student.layers)
     _require_plain_head(model, section.name)
     plan = plan_steps(examples.lengths, section.student.optimiser, section.student.max_tokens)
     arguments = training_arguments(
@@ -174,6 +168,15 @@ def keep_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:
     model.config.num_hidden_layers = len(layers)
     if getattr(model.config, "layer_types", None):
         model.config.layer_types = [model.config.layer_types[number] for number in layers]
+
+
+def _prune(model: PreTrainedModel, layers: Artifact, count: int) -> tuple[int, ...]:
+    """Leave the model the ``count`` layers that were found, its embeddings and head frozen; returns the layers."""
+    found = PrunedLayers.model_validate_json(layers.file("layers.json").read_text(encoding="utf-8"))
+    keep_layers(model, found.kept[count])
+    for table in (model.get_input_embeddings(), model.get_output_embeddings()):
+        table.requires_grad_(False)
+    return found.kept[count]
 
 
 def _examples(section: StudentSection, inputs: dict[str, Artifact], begins_from: Path) -> tuple[CapturedExamples, Path]:

@@ -12,7 +12,7 @@ import torch
 from contracts.artifacts import Artifact, describe
 from contracts.documents import write_jsonl
 from contracts.errors import FitError, InputError
-from contracts.reports import PrunedLayers
+from contracts.layers import PrunedLayers
 from distillation.prune import LossWithout, eliminate, prune, telling
 from distillation.rendering import Rendered, render
 from distillation.teacher import Teacher

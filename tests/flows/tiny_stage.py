@@ -11,7 +11,7 @@ from contracts.artifacts import Artifact, describe
 from contracts.errors import GateError
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
-from recipes.schema import Section, not_identity
+from recipes.section import Section, not_identity
 
 CODE_VERSION = "1"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from contracts.errors import InputError
-from recipes.schema import PublicModel
+from recipes.catalogue_rows import PublicModel
 from recipes.stage_sections import BaseSection
 from training.base import _from_package, base
 from training.chat import require_golden

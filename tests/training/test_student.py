@@ -14,7 +14,7 @@ import torch
 from contracts.artifacts import Artifact, describe
 from contracts.documents import write_jsonl
 from contracts.errors import FitError, GateError, InputError, TokenizerMismatch
-from contracts.reports import PrunedLayers
+from contracts.layers import PrunedLayers
 from recipes.schema import Student
 from recipes.stage_sections import StudentSection
 from tests.tiny_model import tiny_examples, tiny_model
