@@ -1,9 +1,11 @@
 """What continued pretraining costs a tuned model, with and without the instruction residual.
 
 Over the artifacts of a finished build (``stillroom run VERTICAL`` first): the tuned model, the same after continued
-pretraining, and the continued base plus (tuned - base). All three are scored on the same items by the same engine.
+pretraining, and the base after the same pretraining plus (tuned - base). All three are scored on the same items by the
+same engine. ``--set`` changes the dose of the two pretrainings alone: the build they start from stays as it is.
 
-    .venv/bin/python -m benchmarks.residual finance --scale local --corpus DOCUMENTS
+    .venv/bin/python -m benchmarks.residual finance --scale local --corpus DOCUMENTS \\
+        [--set cpt.max_tokens=25000] [--set cpt.optimiser.learning_rate=3e-4]
 """
 
 from __future__ import annotations
@@ -37,8 +39,10 @@ def main() -> None:
     arguments.add_argument("vertical")
     arguments.add_argument("--scale", default="local")
     arguments.add_argument("--corpus", type=Path)
+    arguments.add_argument("--set", action="append", default=[], metavar="cpt.KEY=VALUE", help="the dose")
     told = arguments.parse_args()
     recipe, settings = load(told.vertical, told.scale), Settings()
+    dose = load(told.vertical, told.scale, tuple(told.set)).cpt
     made: dict[str, Artifact] = {}
     corpus = told.corpus.resolve() if told.corpus else None
     with opened(f"residual-{uuid4().hex[:8]}", recipe, settings, corpus, "", "") as running:
@@ -54,8 +58,10 @@ def main() -> None:
         with contextlib.suppress(Enough):
             build(step, recipe, surroundings(running), running.note)
         base, tuned = made[f"base:{made['select'].metrics['chosen']}"], made["merge:sft"]
-        again = step("cpt:tuned", "training.cpt", recipe.cpt, {"model": tuned, "tokens": made["tokenise"]}, device=True)
-        added = {"model": made["cpt"], "base": base, "instruct": tuned}
+        tokens = made["tokenise"]
+        again = step("cpt:tuned", "training.cpt", dose, {"model": tuned, "tokens": tokens}, device=True)
+        continued = step("cpt:base", "training.cpt", dose, {"model": base, "tokens": tokens}, device=True)
+        added = {"model": continued, "base": base, "instruct": tuned}
         residual = step("residual:tuned", "training.residual", Residual(), added)
         rows = {}
         for name, model in {"tuned": tuned, "tuned, then CPT": again, "CPT, then + (tuned - base)": residual}.items():
