@@ -27,7 +27,7 @@ from distillation.rendering import Rendered, render
 from distillation.teacher import Teacher, TopK
 from recipes.schema import Capture
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 SHARD_EXAMPLES = 256
 BATCH_TOKENS = 2_048
 """Padded tokens a forward pass on a CPU; an accelerator takes eight times as many."""

@@ -25,7 +25,7 @@ from distillation.rendering import Rendered, render
 from distillation.teacher import Teacher
 from recipes.stage_sections import PruneSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def prune(section: PruneSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
@@ -134,7 +134,7 @@ class LossWithout:
         self.backbone.layers = torch.nn.ModuleList(layers)
         self.config.num_hidden_layers = len(layers)
         try:
-            with torch.inference_mode(), self.teacher.precision():
+            with torch.inference_mode():
                 hidden_B_T_H = self.backbone(
                     input_ids=self.ids_B_T, attention_mask=self.mask_B_T, use_cache=False
                 ).last_hidden_state

@@ -43,7 +43,7 @@ class Teacher:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            dtype=torch.bfloat16 if self.device == "cuda" else torch.float32,
+            dtype=torch.bfloat16 if self.device == "cuda" or cpu_multiplies_bf16() else torch.float32,
         )
         self.model.to(self.device).eval()
         for field in SCALED_HEADS:
@@ -65,10 +65,6 @@ class Teacher:
         """What the ledger books: ``cpu``, or the accelerator's own name."""
         return "cpu" if self.device == "cpu" else str(torch.cuda.get_device_name())
 
-    def precision(self) -> torch.autocast:
-        """Mixed precision for forward passes, in bf16 where a CPU has units for it."""
-        return torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda" or cpu_multiplies_bf16())
-
     @property
     def vocabulary(self) -> int:
         """Rows of the head."""
@@ -88,7 +84,7 @@ class Teacher:
             ids_B_T[row, :length] = torch.tensor(one.input_ids)
             seen_B_T[row, :length] = 1
             predicts_B_T[row, one.prompt_tokens - 1 : length - 1] = True
-        with torch.inference_mode(), self.precision():
+        with torch.inference_mode():
             hidden_B_T_D = self.model.base_model(
                 input_ids=ids_B_T.to(self.device), attention_mask=seen_B_T.to(self.device), use_cache=False
             ).last_hidden_state
