@@ -240,7 +240,7 @@ class Dpo(Section):
     """Prompts answered by the SFT model itself; its wrong answers become rejected ones."""
     temperature: float = Field(0.8, ge=0)
     max_pairs: int = sized(2_000, ge=1)
-    written_share: Share = 0.5
+    written_share: float = sized(0.5, ge=0, le=1)
     """Of the pairs, at most, from the writer's wrong answers; the rest the model's own."""
 
 

@@ -48,7 +48,8 @@ def dpo(section: Dpo, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artif
     meter, source = Meter(), inputs["model"].path
     pairs = _pairs(section, inputs)
     if not pairs.all:
-        reason = "no pairs: the SFT model made no wrong answer" if "answers" in inputs else "no pairs: none were given"
+        told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(pairs.reasons.items()))
+        reason = f"no pairs; the SFT model's answers: {told or 'none'}"
         save_adapter(with_adapter(load_model(source), section.lora, section.optimiser.seed), out_dir)
         return describe(out_dir, "adapter", {**pairs.counts, "skipped": True, "reason": reason}), meter.usage()
     tokenizer = load_tokenizer(source)

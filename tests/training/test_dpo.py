@@ -162,7 +162,7 @@ def test_no_pairs_make_an_adapter_that_changes_nothing(model: Artifact, tmp_path
     right = [answer(0, '{"name": "Alder Co", "figure": 100}')]
     artifact, _ = dpo(settings(), inputs_of(tmp_path, model, right, written(5)), tmp_path / "out")
     assert artifact.metrics["skipped"] is True
-    assert artifact.metrics["reason"] == "no pairs: the SFT model made no wrong answer"
+    assert artifact.metrics["reason"] == "no pairs; the SFT model's answers: 1 correct"
     ids = torch.tensor([[3, 4, 5]])
     before = load_model(model.path)(ids).logits
     after = load_adapter(load_model(model.path), tmp_path / "out")(ids).logits
