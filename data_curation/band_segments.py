@@ -101,7 +101,7 @@ def write_segment(folder: Path, parts: Sequence[tuple[Rows, Ints]], common: U32,
     arrays["content_order"] = np.argsort(arrays["content"][:, 0], kind="stable")
     arrays["content_keys"] = arrays["content"][arrays["content_order"], 0]
     with (draft / "shingles.bin").open("rb") as file:
-        keys = _keys(ShingleStore(file, ends), arrays["words"], common, shape)
+        keys = keys_of(ShingleStore(file, ends), arrays["words"], common, shape)
     usable = np.flatnonzero(arrays["words"] > 0)
     order = [usable[np.argsort(keys[usable, band], kind="stable")] for band in range(shape[0])]
     arrays["band_order"] = np.array(order, np.int64).reshape(shape[0], len(usable))
@@ -126,7 +126,8 @@ def _opened(folder: Path, name: str) -> Any:
     return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
 
-def _keys(store: ShingleStore, words: Ints, common: U32, shape: tuple[int, int]) -> U64:
+def keys_of(store: ShingleStore, words: Ints, common: U32, shape: tuple[int, int]) -> U64:
+    """(documents, bands): band keys of all documents of a store, made without ``common``."""
     bands, rows = shape
     factors, addends = hash_parameters(bands * rows)
     keys = np.zeros((len(words), bands), np.uint64)

@@ -1,17 +1,19 @@
-"""The band index: drops against what was accepted before, rebuilt, forgotten, damaged, killed."""
+"""The band index: drops against what was accepted before, rebuilt, continued in another folder, damaged, killed."""
 
 from __future__ import annotations
 
 import json
 import random
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from contracts.documents import Document
 from contracts.errors import InputError
-from data_curation.band_index import BandIndex, Seen, forget, rebuild
+from data_curation.band_index import BandIndex, Seen
 from data_curation.candidates import Candidate
+from data_curation.drop_prints import Drop, batches_of, drop_of
 from recipes.schema import Curation
 
 CURATION = Curation(licences=("CC0-1.0",))
@@ -48,11 +50,15 @@ def drops() -> list[tuple[str, list[Candidate]]]:
     return made
 
 
+def read(candidates: list[Candidate]) -> AbstractContextManager[Drop]:
+    return drop_of(batches_of(candidates), CURATION)
+
+
 def run(index: BandIndex, made: list[tuple[str, list[Candidate]]]) -> list[dict[int, Seen]]:
     """Accept drop after drop what was not seen before; what was."""
     decisions = []
     for name, candidates in made:
-        with index.read(candidates) as drop:
+        with read(candidates) as drop:
             seen = index.seen(drop, tell_reports_apart=True)
             index.accept(name, drop, [n for n in range(len(candidates)) if n not in seen])
         decisions.append(seen)
@@ -62,7 +68,7 @@ def run(index: BandIndex, made: list[tuple[str, list[Candidate]]]) -> list[dict[
 def test_a_later_drop_meets_what_was_accepted_before(tmp_path: Path) -> None:
     first, second, third = run(BandIndex(tmp_path / "index", CURATION), drops())
     assert not first
-    assert second[12] == Seen("0/1", "drop-0", 1.0, exact=True)
+    assert second[12] == Seen("0/1", "drop-0", 1.0, exact=True, heldout=False)
     assert second[13].document == "0/4" and 0.8 <= second[13].jaccard < 1 and not second[13].exact
     assert set(third) == {12, 13}
 
@@ -71,15 +77,15 @@ def test_rebuilt_from_the_accepted_it_decides_the_same(tmp_path: Path) -> None:
     made = drops()
     index = BandIndex(tmp_path / "index", CURATION)
     decided = run(index, made)
-    accepted = [
-        (name, [one for n, one in enumerate(candidates) if n not in seen])
-        for (name, candidates), seen in zip(made, decided, strict=True)
-    ]
-    again = rebuild(tmp_path / "again", CURATION, accepted)
+    again = BandIndex(tmp_path / "again", CURATION)
+    for (name, candidates), seen in zip(made, decided, strict=True):
+        kept = [one for n, one in enumerate(candidates) if n not in seen]
+        with read(kept) as drop:
+            again.accept(name, drop, range(len(kept)))
     probe = [*made[1][1], *made[2][1], candidate("new", edited(205)), candidate("other", " ".join(words(7_000, 90)))]
     answers = []
     for one in (index, again, BandIndex(tmp_path / "index", CURATION)):
-        with one.read(probe) as drop:
+        with read(probe) as drop:
             answers.append(one.seen(drop, tell_reports_apart=False))
     assert answers[0] == answers[1] == answers[2] and answers[0][28].document == "2/5" and 29 not in answers[0]
     assert index.drops == again.drops and len(index) == len(again) == 36
@@ -88,19 +94,32 @@ def test_rebuilt_from_the_accepted_it_decides_the_same(tmp_path: Path) -> None:
 def test_a_drop_is_accepted_once(tmp_path: Path) -> None:
     index = BandIndex(tmp_path / "index", CURATION)
     run(index, drops()[:1])
-    with index.read(drops()[0][1]) as drop:
+    with read(drops()[0][1]) as drop:
         index.accept("drop-0", drop, range(12))
     assert len(index) == len(BandIndex(tmp_path / "index", CURATION)) == 12
 
 
-def test_forgotten_documents_are_met_no_more(tmp_path: Path) -> None:
-    made = drops()
-    run(BandIndex(tmp_path / "index", CURATION), made[:2])
-    index = forget(tmp_path / "index", CURATION, {"0/1"})
-    with index.read(made[1][1]) as drop:
-        seen = index.seen(drop, tell_reports_apart=True)
-    assert 12 not in seen and seen[13].document == "0/4"
-    assert "0/1" not in {segment.id_of(n) for segment in index.segments for n in range(len(segment))}
+def test_an_index_goes_on_in_another_folder_and_leaves_the_first_as_it_was(tmp_path: Path) -> None:
+    made, layers = drops(), {"one": tmp_path / "one", "two": tmp_path / "two"}
+    whole = BandIndex(tmp_path / "whole", CURATION)
+    decided = run(BandIndex(layers["one"], CURATION), made[:1])
+    before = {path: path.read_bytes() for path in layers["one"].rglob("*") if path.is_file()}
+    decided += run(BandIndex.after("one", layers["two"], CURATION, layers), made[1:2])
+    last = BandIndex.after("two", tmp_path / "three", CURATION, layers)
+    decided += run(last, made[2:])
+    assert decided == run(whole, made) and last.drops == whole.drops and len(last) == len(whole)
+    assert before == {path: path.read_bytes() for path in layers["one"].rglob("*") if path.is_file()}
+
+
+def test_segments_that_are_not_merged_stay_where_they_are(tmp_path: Path) -> None:
+    large = [candidate(f"l{n}", " ".join(words(n, 40))) for n in range(40)]
+    small = [candidate(f"s{n}", " ".join(words(900 + n, 40))) for n in range(3)]
+    run(BandIndex(tmp_path / "one", CURATION), [("large", large)])
+    layers = {"one": tmp_path / "one"}
+    run(BandIndex.after("one", tmp_path / "two", CURATION, layers), [("small", small)])
+    index = BandIndex(tmp_path / "two", CURATION, layers)
+    assert [one.folder.parent.name for one in index.segments] == ["one", "two"]
+    assert len(index.segments[1]) == 3
 
 
 def test_boilerplate_of_the_accepted_does_not_make_new_documents_copies(tmp_path: Path) -> None:
@@ -108,7 +127,7 @@ def test_boilerplate_of_the_accepted_does_not_make_new_documents_copies(tmp_path
     leases = [candidate(f"l{n}", form + " " + " ".join(words(500 + n, 30))) for n in range(30)]
     index = BandIndex(tmp_path / "index", CURATION)
     run(index, [("first", leases[:20])])
-    with index.read(leases[20:]) as drop:
+    with read(leases[20:]) as drop:
         assert not index.seen(drop, tell_reports_apart=False)
 
 
@@ -122,7 +141,7 @@ def test_figures_tell_a_new_report_from_an_accepted_one(tmp_path: Path) -> None:
         candidate("d", text + " rent 1,300", "Oak House", heldout=True),
         candidate("e", text + " rent 1200", "Oak House"),
     ]
-    with index.read(probe) as drop:
+    with read(probe) as drop:
         assert set(index.seen(drop, tell_reports_apart=True)) == {2, 3}
         assert set(index.seen(drop, tell_reports_apart=False)) == {0, 1, 2, 3}
 
@@ -141,7 +160,7 @@ def test_what_a_drop_costs_grows_with_the_drop(tmp_path: Path) -> None:
     assert len(index.segments) <= 7
 
 
-@pytest.mark.parametrize("damage", ["not json", "{}", '{"segments": ["segment-9"]}'])
+@pytest.mark.parametrize("damage", ["not json", "{}", '{"segments": [["segment-9", ""]]}'])
 def test_a_damaged_index_is_refused(tmp_path: Path, damage: str) -> None:
     run(BandIndex(tmp_path / "index", CURATION), drops()[:1])
     (tmp_path / "index" / "index.json").write_text(damage)
