@@ -48,11 +48,17 @@ def main() -> None:
     with opened(f"residual-{uuid4().hex[:8]}", recipe, settings, corpus, "", "") as running:
 
         def step(
-            name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+            name: str,
+            module: str,
+            section: Section,
+            inputs: Mapping[str, Artifact],
+            *,
+            device: bool = False,
+            unread: bool = False,
         ) -> Artifact:
             if name == "sample:sft":
                 raise Enough
-            made[name] = run_step(running, name, module, section, inputs, device)
+            made[name] = run_step(running, name, module, section, inputs, device, unread)
             return made[name]
 
         with contextlib.suppress(Enough):

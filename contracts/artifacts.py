@@ -94,6 +94,16 @@ def broken_files(artifact: Artifact) -> list[str]:
     ]
 
 
+def touched_files(artifact: Artifact) -> list[str]:
+    """Files that are gone, or whose time says that they were changed after the record was written; no file is read."""
+    written = (artifact.path / RECORD).stat().st_mtime_ns
+    return [name for name in artifact.files if _modified(artifact.path / name) > written]
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime_ns if path.is_file() else float("inf")
+
+
 def publish(draft: Artifact, target: Path) -> Artifact:
     """Move a finished folder to ``target`` in one rename, record last; returns the published artifact.
 

@@ -149,6 +149,16 @@ class TextCounts(Report):
     """Numbers in the text before and after personal data was taken out."""
 
 
+class LayerLine(Report):
+    """What the drops brought that came to an inbox together."""
+
+    drops: list[str]
+    read: int
+    accepted: int
+    rejected: int
+    accepted_tokens: int
+
+
 class CurationCard(Report):
     """What came in, what stayed, what went and why."""
 
@@ -177,6 +187,8 @@ class CurationCard(Report):
     places_and_years: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Jurisdiction to year to accepted documents."""
     lengths: list[LengthBin] = Field(default_factory=list)
+    layers: list[LayerLine] = Field(default_factory=list)
+    """Of an inbox: what each of its layers brought, in order; samples and pairs are of the last one."""
 
 
 class Spread(Report):

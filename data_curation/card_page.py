@@ -17,23 +17,23 @@ HERE = Path(__file__).parent
 YEARS_SHOWN = 15
 
 
-def render_card(card: CurationCard, folder: Path) -> str:
-    """The page of a card; samples are read from the files in ``folder``."""
+def render_card(card: CurationCard, folder: Path | None) -> str:
+    """The page of a card; samples are read from the files in ``folder``, where there is one."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(count=count, chars=chars, share=share)
-    removed, alike = rejects(folder, card)
+    removed, alike = rejects(folder, card) if folder else ([], [])
     return environment.get_template("card_page.html.jinja").render(
         card=card,
         style=Markup((HERE / "card_page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         totals=_totals(card),
         reasons=_reasons(card),
         most=_most(card),
-        clusters=cluster_sizes(folder),
+        clusters=cluster_sizes(folder) if folder else {},
         removed=removed,
         alike=alike,
-        made=made(folder),
+        made=made(folder) if folder else [],
         kinds=_kinds(card),
         years=_years(card.places_and_years),
         personal=_by_name({name: one.personal_data for name, one in card.texts.items()}),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import recipes
 from contracts.artifacts import Artifact, describe
@@ -17,13 +17,17 @@ from contracts.usage import Usage
 from data_curation.candidates import Book, close_book, open_book
 from data_curation.card import Examples, Found, Outcome
 from data_curation.card_page import render_card
+from data_curation.card_sum import metrics_of
 from data_curation.coverage import check_requirements
 from data_curation.decontamination import Index
 from data_curation.duplicates import Pair, find_clusters, large_clusters, refuse_collapse
+from data_curation.earlier import Earlier, earlier_of
 from data_curation.examples import check_prompts, examples_of, without_repeats
 from data_curation.field_paths import lookup, text_of
 from data_curation.guard import Compared, compared_by
 from data_curation.inbox_files import note_unread
+from data_curation.known import settled, without_known
+from data_curation.layer_index import by_facts, write_index
 from data_curation.loading import (
     Raw,
     candidates,
@@ -42,7 +46,7 @@ from data_curation.splitting import drop_near_duplicates, held_out_entities, pos
 from data_curation.text_steps import text_steps
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "6"
+CODE_VERSION = "7"
 T = TypeVar("T")
 Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared], list[str]]
 """Pairs that fell, clusters by source, how each source was compared, and clusters to look at."""
@@ -52,12 +56,13 @@ BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
 
 
 def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
-    """Inputs: ``written`` (the writer's documents by source), optional where a corpus is given.
+    """Inputs: ``written`` (the writer's documents by source), optional where a corpus is given; of an inbox the earlier
+    layers (``earlier``), with which the documents are compared.
 
     Writes pretraining, replay (each with a held-out part), train, students (further examples, for distillation only),
     eval, general, pairs, rejected, quarantine (jsonl), the card (json, html), documents.parquet (what became of every
-    document) and the folder dataset (Parquet shards for others). Metrics: documents read, accepted and rejected,
-    characters, examples by split, pairs.
+    document) and the folder dataset (Parquet shards for others); of an inbox also the folder index, for the next layer.
+    Metrics: documents read, accepted and rejected, characters, examples by split, pairs.
     Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling, too
     little of what the corpus must cover).
     """
@@ -66,29 +71,33 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     check_prompts(section.tasks)
     if section.corpus is not None:
         require_corpus(section.corpus)
+    earlier = earlier_of(inputs)
     book = open_book(out_dir)
     try:
-        card = _curated(section, inputs.get("written"), out_dir, book)
+        card = _curated(section, inputs.get("written"), earlier, out_dir, book)
     finally:
         close_book(book)
     (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
     (out_dir / "card.html").write_text(render_card(card, out_dir), encoding="utf-8")
-    return describe(out_dir, "corpus", _metrics(card)), Usage()
+    return describe(out_dir, "corpus", metrics_of(card)), Usage()
 
 
-def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, book: Book) -> CurationCard:
+def _curated(
+    section: CurateSection, written: Artifact | None, earlier: Earlier, out_dir: Path, book: Book
+) -> CurationCard:
     progress(0, 5, "reading documents")
-    found, missing = _load(section, written, book)
+    found, missing = _load(section, written, earlier, book)
     suites = {task.source for task in section.tasks.values() if task.suite == "general"}
     task_sources = {task.source for task in section.tasks.values()} - suites
     wanted = set(found) if section.inbox else task_sources  # a drop of plain text is worth curating by itself
-    require_documents(found, wanted, str(section.corpus or "the writer's documents"))
+    if not earlier.layers:  # a later drop may hold nothing that can be read: its card says so
+        require_documents(found, wanted, str(section.corpus or "the writer's documents"))
     progress(1, 5, "splitting and comparing")
-    found, held, duplicates = _split_and_compare(section, found, task_sources, suites, book)
+    found, held, duplicates = _split_and_compare(section, found, suites, earlier, book)
     progress(2, 5, "making evaluation items")
-    general = _general(section, found, suites, book)
-    evaluation = _evaluation(section, found, task_sources, book)
-    index = Index([*evaluation, *general], section.curation)
+    general = _general(section, found, earlier, book)
+    evaluation = _evaluation(section, found, task_sources, earlier, book)
+    index = Index([*earlier.exam, *evaluation, *general], section.curation)
     progress(3, 5, "decontaminating")
     for name in task_sources & found.keys():
         found[name] = clean(found[name], index, book)
@@ -98,11 +107,13 @@ def _curated(section: CurateSection, written: Artifact | None, out_dir: Path, bo
     examples = Examples(train, further, evaluation, general, pairs)
     _write(out_dir, shards, examples)
     progress(5, 5, "done")
-    outcome = Outcome(found, shards, examples, *duplicates, missing)
-    return write_output(out_dir, section, outcome, book)
+    card = write_output(out_dir, section, Outcome(found, shards, examples, *duplicates, missing), book)
+    if section.inbox is not None:
+        write_index(out_dir, section, earlier, [*evaluation, *general])
+    return card
 
 
-def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple[Found, list[str]]:
+def _load(section: CurateSection, written: Artifact | None, earlier: Earlier, book: Book) -> tuple[Found, list[str]]:
     """Candidates by source: the corpus's and, where the recipe wants them, the writer's."""
     found: Found = {}
     missing: list[str] = []
@@ -117,7 +128,7 @@ def _load(section: CurateSection, written: Artifact | None, book: Book) -> tuple
             raws += rows_of_corpus(name, source, section.corpus, book)
         if written is not None and f"{name}.jsonl" in written.files and _takes_written(section, name):
             raws += rows_of_writer(written.file(f"{name}.jsonl"))
-        if not raws:
+        if not raws and not earlier.layers:
             raws += _built_in(section, name)
         passed = candidates(name, source, raws, section.curation, book, text_steps(name, section, allowed))
         found[name] = without_removed(passed, section.removals, book)
@@ -147,14 +158,16 @@ def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
 
 
 def _split_and_compare(
-    section: CurateSection, found: Found, task_sources: set[str], suites: set[str], book: Book
+    section: CurateSection, found: Found, suites: set[str], earlier: Earlier, book: Book
 ) -> tuple[Found, set[str], Duplicates]:
     """The split first, then near-duplicates: of a cluster that lies on both sides the training members go."""
     curation = section.curation
+    task_sources = {task.source for task in section.tasks.values()} - suites
     measured = {
         name: [c for c in found[name] if section.corpus is None or not c.document.synthetic] for name in task_sources
     }
     held = held_out_entities(measured.values(), curation.seed, curation.holdout_share)
+    held = settled(held, found, earlier, curation)
     samples: list[Pair] = []
     clusters: Counter[str] = Counter()
     compared: dict[str, Compared] = {}
@@ -166,21 +179,23 @@ def _split_and_compare(
             continue
         if name in task_sources:
             members = split(members, held, section.corpus is None, curation, book)
-        told = section.sources[name].figures_tell_apart
-        by_facts = name in task_sources if told is None else told
-        compared[name] = compared_by(members, curation, by_facts)
-        groups = find_clusters(members, curation, tell_reports_apart=by_facts)
+        apart = by_facts(section, name)
+        members, known = without_known(members, section.sources[name].use, apart, earlier, curation, book)
+        compared[name] = compared_by(members, curation, apart)
+        groups = find_clusters(members, curation, tell_reports_apart=apart)
         alarms += large_clusters(name, members, groups, curation)
         kept[name], pairs = drop_near_duplicates(members, groups, book)
         refuse_collapse(name, len(pairs), len(members), curation)
         clusters[name] = len(groups.groups)
-        samples += pairs
+        samples += [*known, *pairs]
     return kept, held, (samples, clusters, compared, alarms)
 
 
-def _general(section: CurateSection, found: Found, suites: set[str], book: Book) -> list[ChatExample]:
+def _general(section: CurateSection, found: Found, earlier: Earlier, book: Book) -> list[ChatExample]:
     """The whole general suite, in an order whose beginning is a fair sample: evaluation asks the first ones."""
-    general = [(name, task) for name, task in section.tasks.items() if task.suite == "general"]
+    general = [
+        (name, task) for name, task in section.tasks.items() if task.suite == "general" and name not in earlier.examined
+    ]
     made = [
         example
         for name, task in general
@@ -190,11 +205,13 @@ def _general(section: CurateSection, found: Found, suites: set[str], book: Book)
     return _capped(made, section, len(made))
 
 
-def _evaluation(section: CurateSection, found: Found, task_sources: set[str], book: Book) -> list[ChatExample]:
+def _evaluation(
+    section: CurateSection, found: Found, task_sources: set[str], earlier: Earlier, book: Book
+) -> list[ChatExample]:
     """Items from held-out documents; where a corpus is given, from real ones only."""
     made: list[ChatExample] = []
     for name, task in section.tasks.items():
-        if task.source in task_sources:
+        if task.source in task_sources and name not in earlier.examined:
             heldout = (c for c in found[task.source] if c.heldout)
             examples = [e for c in heldout for e in examples_of(name, task, c, section.system_prompt, book)]
             made += _capped(examples, section, section.curation.max_eval)
@@ -263,28 +280,6 @@ def _write(out_dir: Path, shards: dict[str, Shards], examples: Examples) -> None
     write_jsonl(out_dir / "eval.jsonl", examples.evaluation)
     write_jsonl(out_dir / "general.jsonl", examples.general)
     write_jsonl(out_dir / "pairs.jsonl", examples.pairs)
-
-
-def _metrics(card: CurationCard) -> dict[str, Any]:
-    rejected: Counter[str] = Counter()
-    for source in card.sources:
-        rejected.update(source.rejected)
-    return {
-        "read": sum(source.read for source in card.sources),
-        "accepted": sum(source.accepted for source in card.sources),
-        "rejected": sum(rejected.values()),
-        "rejected_by_reason": dict(sorted(rejected.items())),
-        "quarantined_files": len(card.quarantined),
-        "pretraining_chars": card.pretraining_chars,
-        "replay_chars": card.replay_chars,
-        "train_examples": sum(card.train_examples.values()),
-        "student_examples": sum(card.student_examples.values()),
-        "eval_examples": sum(card.eval_examples.values()),
-        "train_by_task": card.train_examples,
-        "eval_by_task": card.eval_examples,
-        "pairs": sum(card.pairs.values()),
-        "missing_sources": card.missing,
-    }
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def _languages(inbox: Inbox) -> list[str]:
 
 def _readme(vertical: str, shards: Shards, card: CurationCard, inbox: Inbox) -> str:
     """The card: YAML front matter that the Hub reads, then the figures for people."""
-    documents = len(shards.places)
+    documents = sum(one.accepted for one in card.sources)
     configurations = [
         {
             "config_name": use,

@@ -76,7 +76,7 @@ def find_clusters(
 
 def entity_hashes(candidates: Iterable[Candidate]) -> U64:
     """One uint64 a candidate that names an entity, the same for the same name; 0 for the others."""
-    return np.array([_hash(one.document.entity) if one.named_entity else 0 for one in candidates], np.uint64)
+    return np.array([name_hash(one.document.entity) if one.named_entity else 0 for one in candidates], np.uint64)
 
 
 def large_clusters(source: str, candidates: list[Candidate], clusters: Clusters, curation: Curation) -> list[str]:
@@ -108,5 +108,6 @@ def _rank(candidate: Candidate, words: int, number: int, curation: Curation) -> 
     return date, -words, preference, number
 
 
-def _hash(name: str) -> int:
+def name_hash(name: str) -> int:
+    """64 bits of an entity's name."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

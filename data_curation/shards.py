@@ -80,8 +80,12 @@ def assemble(
 
 
 def _reject(candidate: Candidate, match: Match, book: Book) -> None:
-    detail = f"{match.coverage:.0%} of {match.item} ({match.ngrams} n-grams): {match.span}"
-    book.reject(candidate, "decontamination", "contaminated", detail)
+    book.reject(candidate, "decontamination", "contaminated", told_of(match))
+
+
+def told_of(match: Match) -> str:
+    """A match in words."""
+    return f"{match.coverage:.0%} of {match.item} ({match.ngrams} n-grams): {match.span}"
 
 
 def _origin(document: Document) -> str:

@@ -14,9 +14,14 @@ from recipes.schema import Curation
 PRETRAINING_HELDOUT_SHARE = 0.05
 
 
+def place(seed: int, key: str) -> int:
+    """Where a key falls among 2^64 places: uniform, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big")
+
+
 def position(seed: int, key: str) -> float:
-    """Where a key falls in [0, 1): uniform, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big") / 2**64
+    """``place`` in [0, 1)."""
+    return place(seed, key) / 2**64
 
 
 def entity_key(entity: str) -> str:

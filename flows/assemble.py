@@ -51,7 +51,7 @@ def assemble(build: Build, error: StillroomError | None) -> BuildReport:
         students=list(recipe.students),
         forgetting_budget=recipe.evaluation.forgetting_budget,
         retention_floors=recipe.evaluation.retention,
-        curation=_read(whole, "curate", "card.json", CurationCard),
+        curation=_read(whole, "join" if "join" in whole else "curate", "card.json", CurationCard),
         selection=selection,
         evaluations=_each(whole, "evaluate", "report.json", EvaluationReport),
         comparisons=_each(whole, "gate", "comparison.json", Comparison),

@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,8 @@ from recipes.catalogue import AS_OF, device_row, devices
 from recipes.estimate import estimate
 from recipes.fingerprint import fingerprint, identity
 from recipes.schema import Recipe
+from recipes.section import Section
+from recipes.stage_sections import CurateSection
 
 LOG_EVERY_SECONDS = 2.0
 TORCH_ROOMS = ("training", "evaluation", "distillation", "selection")
@@ -56,6 +58,8 @@ class Build:
     """Told of progress, beside the file that ``progress`` writes."""
     running: str = ""
     """The stage under way."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Source's path to the digest of its files, as far as it is known."""
     _ready: subprocess.Popen[str] | None = None
     _forcing: bool = False
     _logged_at: float = 0.0
@@ -88,11 +92,13 @@ class Build:
         hint = f"run without --only first; stillroom why {self.recipe.vertical} {stage} tells what changed"
         raise InputError(f"--only {self.only}", "needs an artifact that is not built yet", got=stage, hint=hint)
 
-    def data(self, stage: str) -> dict[str, str]:
-        """Digests of the documents that a stage reads itself (curation does)."""
-        if stage != "curate" or self.corpus is None:
+    def data(self, section: Section) -> dict[str, str]:
+        """Digests of the documents that a stage reads itself (curation does); ``digests`` knows those of before."""
+        if not isinstance(section, CurateSection) or self.corpus is None:
             return {}
-        return corpus_digests(self.corpus, sorted({source.path for source in self.recipe.sources.values()}))
+        found = source_digests(self.corpus, section, self.digests)
+        self.digests |= found
+        return found
 
     def open_lease(self, stage: str, artifact: str, device: bool) -> Lease:
         """Open a line in the ledger; nothing starts before it is written."""
@@ -205,6 +211,13 @@ def reconcile(ledger: Ledger, settings: Settings) -> None:
     """Close what dead supervisors left open; a living orphan is reported."""
     for one in ledger.reconcile(ttl_seconds=settings.lease_ttl_seconds):
         logging.getLogger("stillroom").warning("ledger: %s", one)
+
+
+def source_digests(corpus: Path, section: CurateSection, known: Mapping[str, str]) -> dict[str, str]:
+    """``corpus_digests`` of a section's sources; of those that are known nothing is read."""
+    paths = sorted({source.path for source in section.sources.values()})
+    told = {path: known[path] for path in paths if path in known}
+    return told | corpus_digests(corpus, [path for path in paths if path not in told])
 
 
 def corpus_digests(corpus: Path, paths: list[str]) -> dict[str, str]:

@@ -11,14 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
 from flows.build import Build, Enough, opened
-from flows.chain import build
-from flows.inbox import as_inbox
+from flows.chain import Layer, build
+from flows.inbox import Records, as_inbox
 from flows.lifeline import die_with_worker
 from flows.publish import StageProgress, publish_report
 from flows.settings import Settings
 from flows.step import steps
 from flows.surroundings import surroundings, teacher_key
-from recipes.corpus import Inbox
 from recipes.load import load
 
 
@@ -61,12 +60,15 @@ def build_vertical(
     with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
         running.logger = get_run_logger()
         running.shown = StageProgress()
-        return _built(running, seen.inbox if seen else None)
+        if seen:
+            Records(settings).take(seen, seen.digests)
+            running.digests = dict(seen.digests)
+        return _built(running, seen.layers if seen else ())
 
 
-def _built(running: Build, inbox: Inbox | None) -> str:
+def _built(running: Build, layers: tuple[Layer, ...]) -> str:
     try:
-        build(steps(running), running.recipe, surroundings(running, teacher_key(running), inbox), running.note)
+        build(steps(running), running.recipe, surroundings(running, teacher_key(running), layers), running.note)
     except Enough as enough:
         running.note(f"--only {running.only}: done, stopped before {enough}")
     except StillroomError as error:

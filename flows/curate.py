@@ -13,8 +13,9 @@ from prefect.runtime import flow_run
 from contracts.artifacts import Artifact
 from contracts.errors import BusyError
 from flows import chain
-from flows.build import opened
+from flows.build import Build, opened
 from flows.curation_summary import markdown
+from flows.fetch import fetch_all
 from flows.inbox import Records, View, refuse_changed, view
 from flows.settings import Settings
 from flows.step import steps
@@ -41,8 +42,12 @@ def curate(
     if inbox is None:
         documents = Path(corpus).expanduser().resolve() if corpus else settings.corpus
         recipe = load(vertical, scale, chosen)
-        return _told(vertical, _curated(recipe, settings, documents, None))
+        with opened(f"{flow_run.id or 'by-hand'}", recipe, settings, documents, "", "") as running:
+            running.logger = get_run_logger()
+            return _told(vertical, chain.curate(steps(running), recipe, surroundings(running)))
     folder = Path(inbox).expanduser().resolve() if inbox else settings.inbox
+    if not inbox:
+        fetch_all(settings, get_run_logger().info)
     wanted = [vertical] if vertical else [name for name in verticals() if (folder / name).is_dir()]
     return "\n".join(_inbox(folder / name, load(name, scale, chosen), settings) for name in wanted)
 
@@ -61,27 +66,29 @@ def _inbox(folder: Path, recipe: Recipe, settings: Settings) -> str:
     if not seen.inbox.drops and not seen.inbox.quarantined:
         log.info("%s: no complete drop", folder)
         return ""
-    artifact = _curated(seen.recipe, settings, folder, seen, records)
-    try:
-        refuse_changed(seen, recipe, settings)
-    except BusyError:
-        shutil.rmtree(artifact.path)  # made from bytes that are no longer there: no fingerprint is true of it
-        raise
+    with opened(f"{flow_run.id or 'by-hand'}-{recipe.vertical}", seen.recipe, settings, folder, "", "") as running:
+        running.logger = log
+        artifact = _in_layers(running, seen, recipe, records)
     card = _told(recipe.vertical, artifact)
     records.note(recipe.vertical, curated=f"{recipe.scale}/{seen.state}", folder=str(folder), card=card)
     return card
 
 
-def _curated(
-    recipe: Recipe, settings: Settings, documents: Path | None, seen: View | None, records: Records | None = None
-) -> Artifact:
-    run = f"{flow_run.id or 'by-hand'}" + (f"-{recipe.vertical}" if seen else "")
-    with opened(run, recipe, settings, documents, "", "") as running:
-        if records and seen:
-            records.note(recipe.vertical, attempted=seen.state)
-        running.logger = get_run_logger()
-        around = surroundings(running, inbox=seen.inbox if seen else None)
-        return chain.curate(steps(running), recipe, around)
+def _in_layers(running: Build, seen: View, recipe: Recipe, records: Records) -> Artifact:
+    """What is new as a layer of its own, and the card of the whole inbox."""
+    records.take(seen, seen.digests, attempted=seen.state)
+    running.digests = dict(seen.digests)
+    made = chain.layers(steps(running), surroundings(running, layers=seen.layers))
+    try:
+        refuse_changed(seen, recipe, running.settings)
+    except BusyError:
+        new = {line.fingerprint for line in running.lines if not line.cached}
+        for artifact in made:
+            if artifact.fingerprint in new:
+                shutil.rmtree(artifact.path)  # made from bytes that are no longer there: no fingerprint is true of it
+        raise
+    records.take(seen, running.digests)
+    return chain.inbox_card(steps(running), recipe, made, seen.inbox.quarantined)
 
 
 def _told(vertical: str, artifact: Artifact) -> str:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from contracts.errors import InputError
 from flows.command_line import Corpus, Scale, Set, documents, stderr, stdout
+from flows.fetch import fetched, is_url
 from flows.settings import Settings
 from recipes.load import load, verticals
 
@@ -42,7 +43,7 @@ def run(
     target: Annotated[
         str,
         typer.Argument(
-            help=f"A vertical ({', '.join(verticals())}), or an inbox: a folder named after its vertical.",
+            help=f"A vertical ({', '.join(verticals())}), or an inbox: a folder or URL named after its vertical.",
             metavar="VERTICAL|INBOX",
         ),
     ],
@@ -60,7 +61,14 @@ def run(
     if corpus is not None:
         hint = "give a vertical and --corpus, or an inbox alone"
         raise InputError("--corpus", "does not go with an inbox", got=corpus, hint=hint)
-    _run_inbox(Path(target).expanduser(), scale, overrides, settings)
+    if is_url(target):
+        _run_inbox(fetched(target, settings, _say), scale, overrides, settings)
+    else:
+        _run_inbox(Path(target).expanduser(), scale, overrides, settings)
+
+
+def _say(line: str) -> None:
+    stderr.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_inbox(target: Path, scale: str, overrides: list[str] | None, settings: Settings) -> None:
@@ -73,7 +81,7 @@ def _run_inbox(target: Path, scale: str, overrides: list[str] | None, settings: 
     seen = view(folder, load(vertical, scale, tuple(overrides or ())), settings)
     for drop in seen.drops:
         if drop.status != "complete":
-            stderr.print(f"{drop.name} is {drop.status}: {drop.reason}", markup=False, highlight=False, soft_wrap=True)
+            _say(f"{drop.name} is {drop.status}: {drop.reason}")
     card = Records(settings).card(seen, scale)
     if card:
         stderr.print("nothing has changed since the last curation")

@@ -20,6 +20,9 @@ def _lines(vertical: str, artifact: Artifact, card: CurationCard) -> Iterator[st
     read, accepted = sum(one.read for one in card.sources), sum(one.accepted for one in card.sources)
     yield f"# Curated: {_cell(vertical)}\n"
     yield f"{read:,} documents read = {accepted:,} accepted + {read - accepted:,} rejected.\n"
+    if len(card.layers) > 1:
+        last = card.layers[-1]
+        yield f"The last drops, {_cell(', '.join(last.drops))}, brought {last.read:,}: {last.accepted:,} accepted.\n"
     yield f"Card: `{artifact.path}/card.html`\n"
     yield "| source | read | accepted | tokens kept | most frequent reason |"
     yield "|---|---|---|---|---|"

@@ -40,7 +40,8 @@ def holdings(settings: Settings, what: str) -> list[Holding]:
         rows = [row for row in rows_named(corpus.path, what) if row["outcome"] == "accepted"]
         if rows:
             found.append(Holding(corpus, rows, _made_from(corpus, everything)))
-    return found
+    later = {one.fingerprint for held in found for one in held.made_from}
+    return [held for held in found if held.corpus.fingerprint not in later]  # a joined corpus is told with its layer
 
 
 def removal_report(settings: Settings, what: str) -> list[str]:

@@ -1,23 +1,33 @@
-"""An inbox as a build reads it: which drops are complete, which source reads which, and whether anything is new."""
+"""An inbox as a build reads it: which drops are complete, which source reads which, and whether anything is new.
+
+Drops that are new at one run become one layer (``flows/chain.py``); the record keeps which came with which. One layer
+and not one a drop: among documents that come together the best of a cluster stays, and the first run, over whatever is
+there, is the recipe's whole curation.
+"""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from contracts.errors import BusyError, InputError
 from data_curation.drops import Drop, look, state_of
+from flows.chain import Layer
 from flows.code_version import code_version
 from flows.removals import requested
 from flows.settings import Settings
 from recipes import ontology
-from recipes.corpus import FILE, Inbox
+from recipes.corpus import FILE, Corpus, Inbox
 from recipes.fingerprint import fingerprint, identity
 from recipes.load import verticals
 from recipes.schema import Recipe, Source
+
+NOWHERE = ".no-drop/"
+"""Where a source is said to lie of which there is no drop."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,11 @@ class View:
     """The vertical's recipe, its sources pointed at the drops, with a source for every drop that it does not know."""
     inbox: Inbox
     drops: list[Drop]
+    layers: tuple[Layer, ...]
+    groups: list[list[str]]
+    """Names of all drops ever taken, by layer: one that is away for a while comes back to its place."""
+    digests: dict[str, str]
+    """Source's path to the digest of its files, of drops that have not changed since they were read."""
     state: str
     """Changes when a settled drop, the recipe, a removal request or the code of curation does."""
 
@@ -55,17 +70,26 @@ def view(folder: Path, recipe: Recipe, settings: Settings) -> View:
         quarantined={d.name: d.reason for d in drops if d.status == "quarantined"},
     )
     inbox = _agreed(recipe, inbox)
-    sources = _sources(recipe, inbox)
+    record = Records(settings).taken(recipe.vertical, folder)
+    groups = grouped(record.get("layers", []), inbox.drops)
+    layers = _layers(recipe, inbox, groups, settings)
+    sources = {name: one for layer in layers for name, one in layer.recipe.sources.items()}
     known = ontology.load(recipe.vertical)
     parts = {
         "drops": state_of(drops),
         "recipe": identity(recipe),
-        "code": code_version("data_curation.curate"),
+        "code": [code_version("data_curation.curate"), code_version("data_curation.inbox_card")],
         "ontology": identity(known) if known else None,
         "removals": list(requested(settings.home, sources)),
     }
-    shown = recipe.model_copy(update={"sources": sources})
-    return View(folder, shown, inbox, drops, fingerprint(parts))
+    shown = recipe.model_copy(update={"sources": sources or _nowhere(recipe.sources)})
+    return View(folder, shown, inbox, drops, layers, groups, _digests(drops, record), fingerprint(parts))
+
+
+def grouped(recorded: list[list[str]], complete: Iterable[str]) -> list[list[str]]:
+    """The layers of before, and one more for drops that are in none of them."""
+    new = sorted(set(complete) - {name for group in recorded for name in group})
+    return [*recorded, new] if new else recorded
 
 
 def as_inbox(documents: Path | None, recipe: Recipe, settings: Settings) -> View | None:
@@ -96,6 +120,30 @@ def _agreed(recipe: Recipe, inbox: Inbox) -> Inbox:
     return Inbox(drops=kept, quarantined=dict(sorted((inbox.quarantined | contradicted).items())))
 
 
+def _layers(recipe: Recipe, inbox: Inbox, groups: list[list[str]], settings: Settings) -> tuple[Layer, ...]:
+    """The drops of each group that are complete now; a group without any is left out."""
+    told = [{name: inbox.drops[name] for name in group if name in inbox.drops} for group in groups]
+    taken: dict[str, tuple[str, str]] = {}
+    made: list[tuple[dict[str, Source], Inbox]] = []
+    for drops in filter(None, told):
+        matches = {name: one for name, one in _matches(recipe, Inbox(drops=drops)).items() if name not in taken}
+        taken |= matches
+        own = _described(recipe, drops, matches)
+        read = {name: recipe.sources[name].model_copy(update={"path": path}) for name, (_, path) in matches.items()}
+        rest = {} if made else _nowhere(recipe.sources)
+        made.append((rest | read | own, Inbox(drops=drops, described=tuple(own))))
+    return tuple(_layer(recipe, sources, drops, settings, taken) for sources, drops in made)
+
+
+def _layer(
+    recipe: Recipe, sources: dict[str, Source], inbox: Inbox, settings: Settings, taken: Mapping[str, object]
+) -> Layer:
+    tasks = {name: task for name, task in recipe.tasks.items() if task.source in sources}
+    own = {name: one for name, one in sources.items() if name not in taken or not one.path.startswith(NOWHERE)}
+    of_layer = recipe.model_copy(update={"sources": sources, "tasks": tasks})
+    return Layer(of_layer, inbox, requested(settings.home, own))
+
+
 def _matches(recipe: Recipe, inbox: Inbox) -> dict[str, tuple[str, str]]:
     """Source to the drop that one of its path's folders is named after, and to its path in the inbox."""
     found: dict[str, tuple[str, str]] = {}
@@ -107,16 +155,19 @@ def _matches(recipe: Recipe, inbox: Inbox) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _sources(recipe: Recipe, inbox: Inbox) -> dict[str, Source]:
-    """The recipe's sources where their drops lie, nowhere where there is none, and one for every other drop."""
-    matches = _matches(recipe, inbox)
-    sources = {
-        name: source.model_copy(update={"path": matches[name][1] if name in matches else f".no-drop/{source.path}"})
-        for name, source in recipe.sources.items()
-    }
-    for drop in sorted(set(inbox.drops) - {drop for drop, _ in matches.values()}):
-        told = inbox.drops[drop]
-        sources[drop if drop not in sources else f"{drop}.drop"] = Source(
+def _nowhere(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Sources of which there is no drop."""
+    return {name: one.model_copy(update={"path": f"{NOWHERE}{one.path}"}) for name, one in sources.items()}
+
+
+def _described(
+    recipe: Recipe, drops: Mapping[str, Corpus], matches: Mapping[str, tuple[str, str]]
+) -> dict[str, Source]:
+    """A source for every drop that no source of the recipe reads."""
+    found: dict[str, Source] = {}
+    for drop in sorted(set(drops) - {drop for drop, _ in matches.values()}):
+        told = drops[drop]
+        found[drop if drop not in recipe.sources else f"{drop}.drop"] = Source(
             path=drop,
             use=told.use,
             licence=told.licence,
@@ -126,7 +177,17 @@ def _sources(recipe: Recipe, inbox: Inbox) -> dict[str, Source]:
             date=told.fields.date,
             max_chars=8_000,
         )
-    return sources
+    return found
+
+
+def _digests(drops: list[Drop], record: Mapping[str, Any]) -> dict[str, str]:
+    states = {drop.name: drop.state for drop in drops}
+    told: dict[str, list[str]] = record.get("digests", {})
+    return {path: digest for path, (state, digest) in told.items() if states.get(_drop_of(path)) == state}
+
+
+def _drop_of(path: str) -> str:
+    return path.partition("/")[0]
 
 
 class Records:
@@ -142,12 +203,26 @@ class Records:
         except (OSError, ValueError):
             return {}
 
-    def note(self, vertical: str, **told: str) -> None:
+    def note(self, vertical: str, **told: Any) -> None:
         """Add to the record, in one rename."""
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{vertical}.part"
         part.write_text(json.dumps(self.read(vertical) | told, indent=1), encoding="utf-8")
         part.rename(self._folder / f"{vertical}.json")
+
+    def taken(self, vertical: str, folder: Path) -> dict[str, Any]:
+        """The record as far as it speaks of this folder: layers and digests of another say nothing of it."""
+        record = self.read(vertical)
+        return record if record.get("taken_from") == str(folder) else {}
+
+    def take(self, seen: View, digests: Mapping[str, str], **told: str) -> None:
+        """Keep which drops came together, and the digests of those that were read, each with its drop's state."""
+        states = {drop.name: drop.state for drop in seen.drops}
+        found = {
+            path: [states[_drop_of(path)], one] for path, one in sorted(digests.items()) if _drop_of(path) in states
+        }
+        kept = {"taken_from": str(seen.folder), "layers": seen.groups, "digests": found}
+        self.note(seen.recipe.vertical, **kept, **told)
 
     def card(self, seen: View, scale: str) -> str:
         """The card of an inbox in which nothing has changed since; empty where something has, or the card is gone."""

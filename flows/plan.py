@@ -13,7 +13,7 @@ from rich.table import Table
 from contracts.artifacts import Artifact
 from contracts.errors import BudgetError, StillroomError
 from contracts.reports import Candidate
-from flows.build import corpus_digests
+from flows.build import source_digests
 from flows.chain import Surroundings, build
 from flows.code_version import code_version
 from flows.inbox import as_inbox
@@ -25,6 +25,7 @@ from recipes.estimate import Estimate, estimate
 from recipes.fingerprint import changes, components, fingerprint
 from recipes.schema import Recipe
 from recipes.section import Section
+from recipes.stage_sections import CurateSection
 from selection.checks import select_section, weigh
 
 
@@ -83,12 +84,20 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
     notes: list[str] = []
 
     def step(
-        name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+        name: str,
+        module: str,
+        section: Section,
+        inputs: Mapping[str, Artifact],
+        *,
+        device: bool = False,
+        unread: bool = False,
     ) -> Artifact:
-        data = _data(recipe, corpus) if name == "curate" else {}
+        data = {}
+        if corpus is not None and isinstance(section, CurateSection):
+            data = source_digests(corpus, section, seen.digests if seen else {})
         parts = components(name, section, {k: a.fingerprint for k, a in inputs.items()}, code_version(module), data)
         identity = fingerprint(parts)
-        found = store.find(name, identity)
+        found = store.find(name, identity, unread)
         expected = estimate(recipe, name, planned_on) if device else None
         stages.append(_planned(name, identity, found is not None, parts, expected, planned_on))
         return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
@@ -98,7 +107,7 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
         settings.vllm_python,
         None,
         settings.allow_downloads,
-        inbox=seen.inbox if seen else None,
+        layers=seen.layers if seen else (),
         removals=requested(settings.home, recipe.sources),
     )
     build(step, recipe, around, notes.append)
@@ -199,7 +208,3 @@ def _planned(
         memory_gib=expected.memory_gib,
         fits=expected.memory_gib * 2**30 <= row.memory_gb * 1e9 * 0.92,
     )
-
-
-def _data(recipe: Recipe, corpus: Path | None) -> dict[str, str]:
-    return corpus_digests(corpus, sorted({source.path for source in recipe.sources.values()})) if corpus else {}

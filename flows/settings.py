@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """The folder of real documents, where a build names none; unset: the recipe's writer makes them."""
     inbox: Path = CHECKOUT / "inbox"
     """Where drops are looked for: ``inbox/VERTICAL/CORPUS/``."""
+    inbox_url: str = ""
+    """Where drops come from instead (any URL that fsspec knows): complete ones are copied to ``inbox``."""
     inbox_rest_seconds: float = Field(default=30.0, ge=0)
     """A drop without a marker is complete when nothing in it has changed for so long."""
     ledger_url: str = ""

@@ -60,32 +60,49 @@ def steps(build: Build) -> Step:
     """The chain's ``Step`` for a build under Prefect: every stage a task, but those that ``--only`` leaves out."""
 
     def step(
-        name: str, module: str, section: Section, inputs: Mapping[str, Artifact], *, device: bool = False
+        name: str,
+        module: str,
+        section: Section,
+        inputs: Mapping[str, Artifact],
+        *,
+        device: bool = False,
+        unread: bool = False,
     ) -> Artifact:
-        return stage_task(build, looked_up(build, name, module, section, dict(inputs), device))
+        return stage_task(build, looked_up(build, name, module, section, dict(inputs), device, unread))
 
     return step
 
 
 def run_step(
-    build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool
+    build: Build,
+    name: str,
+    module: str,
+    section: Section,
+    inputs: Mapping[str, Artifact],
+    device: bool,
+    unread: bool = False,
 ) -> Artifact:
     """The same without Prefect."""
-    return carried_out(build, looked_up(build, name, module, section, inputs, device))
+    return carried_out(build, looked_up(build, name, module, section, inputs, device, unread))
 
 
 def looked_up(
-    build: Build, name: str, module: str, section: Section, inputs: Mapping[str, Artifact], device: bool
+    build: Build,
+    name: str,
+    module: str,
+    section: Section,
+    inputs: Mapping[str, Artifact],
+    device: bool,
+    unread: bool = False,
 ) -> Asked:
     """What a stage is, and whether the store has it.
 
     Raises Enough or InputError where it has not and ``--only`` names another stage: before there is a task of it.
     """
-    parts = components(
-        name, section, {key: one.fingerprint for key, one in inputs.items()}, code_version(module), build.data(name)
-    )
+    made_of = {key: one.fingerprint for key, one in inputs.items()}
+    parts = components(name, section, made_of, code_version(module), build.data(section))
     identity = fingerprint(parts)
-    found = None if build.forced(name) else build.store.find(name, identity)
+    found = None if build.forced(name) else build.store.find(name, identity, unread)
     if found is None:
         build.refuse_unwanted(name)
     return Asked(name, module, section, inputs, device, parts, identity, found)

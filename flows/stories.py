@@ -11,8 +11,9 @@ from data_curation.trace import FILE
 
 
 def corpora(home: Path) -> list[Artifact]:
-    """Curated corpora in the store that know every document's way, newest first."""
-    records = sorted((home / "store" / "curate").glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    """Curated corpora in the store that know every document's way, newest first; layers of an inbox are among them."""
+    found_in = [record for stage in ("curate", "join") for record in (home / "store" / stage).glob(f"*/{RECORD}")]
+    records = sorted(found_in, key=lambda path: path.stat().st_mtime)
     found = [load(record.parent) for record in reversed(records)]
     return [one for one in found if one is not None and FILE in one.files]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from flows.build import Build, device_price
-from flows.chain import Surroundings
+from flows.chain import Layer, Surroundings
 from flows.removals import requested
 from flows.settings import NO_KEY, secret
-from recipes.corpus import Inbox
 
 
-def surroundings(running: Build, api_key: SecretStr = NO_KEY, inbox: Inbox | None = None) -> Surroundings:
+def surroundings(running: Build, api_key: SecretStr = NO_KEY, layers: tuple[Layer, ...] = ()) -> Surroundings:
     """The documents, the engine and the device's price of a build that is under way."""
     price, _ = device_price(running.settings)
     return Surroundings(
@@ -20,7 +19,7 @@ def surroundings(running: Build, api_key: SecretStr = NO_KEY, inbox: Inbox | Non
         usd_per_device_hour=price,
         allow_downloads=running.settings.allow_downloads,
         api_key=api_key,
-        inbox=inbox,
+        layers=layers,
         removals=requested(running.settings.home, running.recipe.sources),
     )
 

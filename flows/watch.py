@@ -15,6 +15,8 @@ from typing import Any
 
 from contracts.errors import StillroomError
 from data_curation.drops import look, state_of
+from data_curation.remote_drops import shown
+from flows.fetch import fetch_all
 from flows.inbox import Records, View, view
 from flows.settings import Settings
 from recipes.load import load, verticals
@@ -23,6 +25,8 @@ from recipes.schema import Recipe
 EVENT = "stillroom.inbox.drop-complete"
 RESOURCE = "stillroom.inbox"
 LOOK_EVERY_SECONDS = 3.0
+FETCH_EVERY_SECONDS = 60.0
+"""Listing a bucket costs money and time."""
 SAY_AGAIN_SECONDS = 30.0
 SAY_AGAIN_AT_MOST_SECONDS = 600.0
 Say = Callable[[str, dict[str, Any]], None]
@@ -43,6 +47,13 @@ class Watch:
     taken: dict[str, str] = field(default_factory=dict)
     """Vertical to the drops' state that needs nothing more."""
     faults: dict[str, str] = field(default_factory=dict)
+
+    def fetch(self) -> None:
+        """Copy what is new where the drops come from, if they come from elsewhere."""
+        try:
+            fetch_all(self.settings, logging.getLogger("stillroom").info)
+        except StillroomError as error:
+            self._complain(shown(self.settings.inbox_url), str(error))
 
     def look(self, now: float) -> list[str]:
         """Look once at every inbox; returns the verticals of which something was said. ``now`` is monotonic."""
@@ -109,8 +120,11 @@ def emit(vertical: str, payload: dict[str, Any]) -> None:
 def watch(settings: Settings, scale: str = "local", looks: int = 0) -> None:
     """Look every few seconds, for ever or ``looks`` times."""
     watching = Watch(settings, scale, emit)
-    done = 0
+    done, fetched_at = 0, -FETCH_EVERY_SECONDS
     while not looks or done < looks:
+        if time.monotonic() >= fetched_at + FETCH_EVERY_SECONDS:
+            watching.fetch()
+            fetched_at = time.monotonic()
         watching.look(time.monotonic())
         done += 1
         time.sleep(LOOK_EVERY_SECONDS)

@@ -92,6 +92,8 @@ class Inbox(Section):
 
     drops: dict[str, Corpus] = Field(default_factory=dict)
     quarantined: dict[str, str] = Field(default_factory=dict)
+    described: tuple[str, ...] = ()
+    """Sources that no recipe knows: only their drops say what they are."""
 
 
 def read(folder: Path) -> Corpus:

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from recipes.corpus import Inbox
 from recipes.ontology import Ontology
-from recipes.schema import Answering, Curation, Evaluation, Prune, Selection, Serving, Source, Student, Task
+from recipes.schema import Answering, Curation, Evaluation, Positive, Prune, Selection, Serving, Source, Student, Task
 from recipes.section import Section, Share, not_identity
 from recipes.text_rules import Identifier, QualityRule, identifiers, quality_rules
 
@@ -37,6 +37,26 @@ class CurateSection(Section):
     """The published ones and the vertical's own; ``curation`` and ``sources`` choose among them."""
     identifiers: dict[str, Identifier] = Field(default_factory=identifiers)
     """Of the trade: no personal data, whatever they look like."""
+    curated_on: date | None = not_identity(None)
+    """For the dataset card."""
+
+
+class InboxCardSection(Section):
+    """The card of a whole inbox, from those of its layers."""
+
+    require_coverage: dict[str, Positive] = Field(default_factory=dict)
+    quarantined: dict[str, str] = Field(default_factory=dict)
+    """Drops that must not be read, with the reason."""
+
+
+class JoinSection(Section):
+    """The layers of an inbox as one corpus."""
+
+    curation: Curation
+    vertical: str
+    ontology: Ontology | None = None
+    inbox: Inbox = Inbox()
+    """All drops that the layers hold."""
     curated_on: date | None = not_identity(None)
     """For the dataset card."""
 

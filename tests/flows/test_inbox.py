@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +18,7 @@ import yaml
 from contracts.errors import BusyError, InputError
 from data_curation.drops import look
 from flows import chain, inbox, removals
-from flows.build import opened
+from flows.build import Build, opened
 from flows.holdings import removal_report
 from flows.platform import automations
 from flows.settings import CHECKOUT, Settings
@@ -38,12 +39,14 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
     return Settings(home=tmp_path / "home", inbox=tmp_path / "inbox", **{"inbox_rest_seconds": 0, **changes})
 
 
-def drop(tmp_path: Path, name: str = "letters", vertical: str = "finance", **told: Any) -> Path:
+def drop(
+    tmp_path: Path, name: str = "letters", vertical: str = "finance", letters: Iterable[int] = range(24), **told: Any
+) -> Path:
     """A drop of short letters about the market."""
     folder = tmp_path / "inbox" / vertical / name
     folder.mkdir(parents=True)
     (folder / "corpus.yaml").write_text(yaml.safe_dump(TOLD | told), encoding="utf-8")
-    rows = [{"id": f"l{n}", "text": letter(n)} for n in range(24)]
+    rows = [{"id": f"l{n}", "text": letter(n)} for n in letters]
     (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
 
@@ -66,6 +69,11 @@ def seen(tmp_path: Path, **changes: Any) -> inbox.View:
 
 def reasons(tmp_path: Path, **changes: Any) -> dict[str, str]:
     return {one.name: f"{one.status}: {one.reason}" for one in seen(tmp_path, **changes).drops}
+
+
+def steps(build: Build) -> chain.Step:
+    """The stages' own processes, without Prefect."""
+    return lambda *asked, device=False, unread=False: run_step(build, *asked, device, unread)
 
 
 def test_a_drop_that_still_changes_waits_and_one_at_rest_is_read(tmp_path: Path) -> None:
@@ -201,15 +209,11 @@ def test_an_inbox_is_curated_once_and_every_document_has_its_story(tmp_path: Pat
     removals.request(mine.home, "letters/l5", "the writer asked")
     view = inbox.view(place, recipe, mine)
     with opened("b1", view.recipe, mine, place, "", "") as build:
-        corpus = chain.curate(
-            lambda *asked, device=False: run_step(build, *asked, device),
-            view.recipe,
-            surroundings(build, inbox=view.inbox),
-        )
+        corpus = chain.curate(steps(build), view.recipe, surroundings(build, layers=view.layers))
     card = json.loads(corpus.file("card.json").read_text())
     (source,) = [one for one in card["sources"] if one["source"] == "letters"]
     assert (source["read"], source["rejected"]) == (24, {"removal_requested": 1})
-    assert "is no SPDX licence" in card["quarantined"]["unknown"]
+    assert view.inbox.quarantined["unknown"].startswith("corpus.yaml: licence is no SPDX licence")
     assert "scan.xyz" in "".join(card["quarantined"])
     assert {one["name"]: one["documents"] for one in card["coverage"]}["monetary_policy"] == 23
     inbox.refuse_changed(view, recipe, mine)
