@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from dataclasses import dataclass, field
+from array import array
+
+import numpy as np
+
+from data_curation.first_seen import NEW, FirstSeen
 
 ID_CHARS = 200
 """Longer ids (a text in the wrong column) are cut, and kept apart by a hash."""
@@ -14,30 +18,47 @@ EARLIEST_YEAR, LATEST_YEAR = 1500, 2100
 YEAR = re.compile(r"(?<!\d)(\d{4})(\d{4})?(?!\d)")
 """On its own, or before or behind month and day (``20151231``, ``12312015``)."""
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+ANY = np.ones(1, np.bool_)
 Fault = tuple[str, str]
 """Reason and detail of a rejection."""
 
 
-@dataclass
 class Identities:
-    """The ids of one source so far, and the file of each. Grows with the number of documents, 200 bytes each."""
+    """The ids of one source so far, and the file of each: hashes and numbers, some 40 bytes a document."""
 
-    file_of: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._seen = FirstSeen()
+        self._files = array("l")
+        """The file of each id, by its place in ``_names``."""
+        self._names: list[str] = []
+        self._again: dict[str, int] = {}
+        """Of an id that came again, how often: each time the search for a free one goes on from there."""
 
     def take(self, claimed: str, file: str) -> tuple[str, Fault | None]:
         """An id that no other document has, and the fault of a second row with one id in one file.
 
         Over several files ids may well start again, so there the later row is renamed and stays.
         """
+        if not self._names or self._names[-1] != file:
+            self._names.append(file)
         identity = tidy(claimed)
-        before = self.file_of.get(identity)
-        fault = ("duplicate_id", f"{identity} stands in {file} before") if before == file else None
-        free, count = identity, 1
-        while free in self.file_of:
+        before = self._enter(identity)
+        if before == NEW:
+            return identity, None
+        same = self._names[self._files[before]] == file
+        count = self._again.get(identity, 1) + 1
+        while self._enter(free := f"{identity}#{count}") != NEW:
             count += 1
-            free = f"{identity}#{count}"
-        self.file_of[free] = file
-        return free, fault
+        self._again[identity] = count
+        return free, ("duplicate_id", f"{identity} stands in {file} before") if same else None
+
+    def _enter(self, identity: str) -> int:
+        """The place of an id that is there, NEW for one that is now."""
+        digest = hashlib.blake2b(identity.encode(errors="replace"), digest_size=16).digest()
+        (found,) = self._seen.add(np.frombuffer(digest, np.uint64).reshape(1, 2), ANY)
+        if found == NEW:
+            self._files.append(len(self._names) - 1)
+        return int(found)
 
 
 def tidy(identity: str) -> str:

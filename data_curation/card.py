@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from contracts.documents import ChatExample, Document, PreferencePair
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.documents import ChatExample, PreferencePair
 from contracts.errors import GateError
 from contracts.reports import CurationCard, SourceCount
-from data_curation.candidates import Book, Candidate
-from data_curation.duplicates import Pair
+from data_curation.candidates import Book
+from data_curation.duplicates import SAMPLES, Pair
 from data_curation.guard import Compared
-from data_curation.shards import Shards
+from data_curation.spool import Found
 from data_curation.text_steps import text_counts
 from recipes.schema import Source
 
-SAMPLES = 40
 WRITTEN = "CC0-1.0, written"
-Found = dict[str, list[Candidate]]
-"""Source to its candidates."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Examples:
     """What the tasks gave."""
 
     train: list[ChatExample]
-    further: list[ChatExample]
-    """For students only."""
+    further: Counter[str]
+    """For students only, by task."""
     evaluation: list[ChatExample]
     general: list[ChatExample]
     pairs: list[PreferencePair]
@@ -39,8 +40,7 @@ class Outcome:
     """All that a card is drawn from, beside the book."""
 
     found: Found
-    """Accepted candidates of the task sources; other sources' lie in ``shards``."""
-    shards: dict[str, Shards]
+    """What stays of each source, on both sides of the split."""
     examples: Examples
     duplicates: list[Pair]
     clusters: Counter[str]
@@ -55,10 +55,14 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
     accepted: Counter[tuple[str, bool]] = Counter()
     chars: Counter[tuple[str, bool]] = Counter()
     licences: Counter[str] = Counter()
-    for document in _accepted(sources, outcome):
-        accepted[document.source, document.synthetic] += 1
-        chars[document.source, document.synthetic] += len(document.text)
-        licences[document.licence] += 1
+    for name, spool in outcome.found.items():
+        numbers = spool.numbers
+        facts = spool.facts[numbers]
+        for synthetic in (False, True):
+            of_kind = facts["chars"][facts["synthetic"] == synthetic]
+            accepted[name, synthetic], chars[name, synthetic] = len(of_kind), int(of_kind.sum(dtype=np.int64))
+        for counted in pc.value_counts(spool.labels(numbers)["licence"].combine_chunks().cast(pa.string())).to_pylist():
+            licences[counted["values"]] += counted["counts"]
     counts = []
     for key in sorted(book.read):
         source, synthetic = key
@@ -81,11 +85,11 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
         sources=counts,
         quarantined=book.quarantined,
         train_examples=_by_task(examples.train),
-        student_examples=_by_task(examples.further),
+        student_examples=dict(sorted(examples.further.items())),
         eval_examples=_by_task([*examples.evaluation, *examples.general]),
         pairs=_by_task(examples.pairs),
-        pretraining_chars=outcome.shards["pretraining"].training_chars,
-        replay_chars=outcome.shards["replay"].training_chars,
+        pretraining_chars=_trained_on(sources, outcome.found, "pretraining"),
+        replay_chars=_trained_on(sources, outcome.found, "replay"),
         licences=dict(sorted(licences.items())),
         duplicate_samples=sorted(outcome.duplicates, key=lambda pair: pair[2])[:SAMPLES],
         cluster_alarms=outcome.alarms,
@@ -95,13 +99,10 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
     )
 
 
-def _accepted(sources: dict[str, Source], outcome: Outcome) -> Iterator[Document]:
-    for name, candidates in outcome.found.items():
-        if sources[name].use == "tasks":
-            yield from (candidate.document for candidate in candidates)
-    for shard in outcome.shards.values():
-        yield from shard.training
-        yield from shard.heldout
+def _trained_on(sources: dict[str, Source], found: Found, use: str) -> int:
+    """Characters of one use that may be trained on."""
+    spools = [spool for name, spool in found.items() if sources[name].use == use]
+    return sum(int(spool.facts["chars"][spool.stays & ~spool.heldout].sum(dtype=np.int64)) for spool in spools)
 
 
 def _by_task(records: Iterable[ChatExample | PreferencePair]) -> dict[str, int]:

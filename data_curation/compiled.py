@@ -20,8 +20,9 @@ from numba import types
 from numba.extending import intrinsic
 
 LOOPS = (
-    "compiled.py", "folding.py", "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py", "repeats.py",
-    "scan_loop.py", "sorting.py", "text_loops.py", "text_measures.py", "text_statistics.py",
+    "compiled.py", "first_seen.py", "folding.py", "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py",
+    "phrases.py", "repeats.py", "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py", "text_measures.py",
+    "text_statistics.py",
 )  # fmt: skip
 """The files whose functions are compiled."""
 F = TypeVar("F", bound=Callable[..., Any])

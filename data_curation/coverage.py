@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-from contracts.documents import Document
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from contracts.errors import GateError, RecipeError
 from contracts.reports import Covered
 from data_curation.phrases import Phrases
@@ -16,6 +19,8 @@ from recipes.corpus import Inbox
 from recipes.ontology import Concept, Jurisdiction, Ontology, Period
 
 NOT_STATED = "not stated"
+READ = ("text", "file", "date", "synthetic")
+"""The columns that ``seen`` looks at."""
 Kind = Literal["concept", "regulation", "jurisdiction", "period"]
 
 
@@ -29,33 +34,40 @@ class Seen:
     """Name in the ontology to documents."""
 
 
-def seen(documents: Iterable[Document], ontology: Ontology | None, inbox: Inbox) -> Seen:
-    """One pass over the documents that people wrote; synthetic ones cover nothing."""
+def seen(batches: Iterable[pa.RecordBatch], ontology: Ontology | None, inbox: Inbox) -> Seen:
+    """One pass over the documents that people wrote, in batches with READ; synthetic ones cover nothing."""
     phrases = Phrases(ontology.phrases if ontology else {})
-    counted = Seen()
-    for document in documents:
-        if document.synthetic:
-            continue
-        places = places_of(document, inbox)
-        for place in places or (NOT_STATED,):
-            counted.places_and_years.setdefault(place, Counter())[year_of(document) or NOT_STATED] += 1
+    printed = np.zeros(len(phrases.names), np.int64)
+    dated: Counter[tuple[tuple[str, ...], str | None]] = Counter()
+    for batch in batches:
+        real = batch.filter(pc.invert(batch["synthetic"]))
+        printed += phrases.documents_with(real["text"])
+        files = real["file"].dictionary_encode()
+        places = [places_of(file, inbox) for file in files.dictionary.to_pylist()]
+        at = files.indices.to_pylist()
+        dated.update(
+            (() if one is None else places[one], day) for one, day in zip(at, real["date"].to_pylist(), strict=True)
+        )
+    counted = Seen(names=Counter(dict(zip(phrases.names, printed.tolist(), strict=True))))
+    for (where, told), documents in dated.items():
+        for place in where or (NOT_STATED,):
+            counted.places_and_years.setdefault(place, Counter())[year_of(told) or NOT_STATED] += documents
         if ontology:
-            found = set(phrases.found(document.text))
-            found |= {name for name in ontology.jurisdictions if name in places}
-            found |= {name for name, period in ontology.periods.items() if _lies_in(document, period)}
-            counted.names.update(found)
+            found = {name for name in ontology.jurisdictions if name in where}
+            found |= {name for name, period in ontology.periods.items() if _lies_in(told, period)}
+            counted.names.update(dict.fromkeys(found, documents))
     return counted
 
 
-def places_of(document: Document, inbox: Inbox) -> tuple[str, ...]:
-    """Jurisdictions of the drop that a document came from."""
-    drop = inbox.drops.get(document.origin.file.partition("/")[0]) if document.origin else None
+def places_of(file: str | None, inbox: Inbox) -> tuple[str, ...]:
+    """Jurisdictions of the drop that a document's file is of."""
+    drop = inbox.drops.get(file.partition("/")[0]) if file is not None else None
     return drop.jurisdictions if drop else ()
 
 
-def year_of(document: Document) -> str:
-    """The four digits that a document's date begins with; empty where it has none."""
-    start = (document.date or "")[:4]
+def year_of(told: str | None) -> str:
+    """The four digits that a date begins with; empty where it has none."""
+    start = (told or "")[:4]
     return start if len(start) == 4 and start.isdigit() else ""
 
 
@@ -94,9 +106,9 @@ def refuse_gaps(lines: Iterable[Covered]) -> None:
         )
 
 
-def _lies_in(document: Document, period: Period) -> bool:
+def _lies_in(told: str | None, period: Period) -> bool:
     """Whether a document's date, or its year or month, lies in a period."""
-    told = (document.date or "")[:10]
+    told = (told or "")[:10]
     try:
         day = date.fromisoformat(told + "0000-01-01"[len(told) :])
     except ValueError:

@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Iterable
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+
+import numpy as np
 
 import recipes
 from contracts.artifacts import Artifact, describe
-from contracts.documents import ChatExample, PreferencePair, write_jsonl
+from contracts.documents import write_jsonl
 from contracts.reports import CurationCard
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from data_curation.candidates import Book, close_book, open_book
-from data_curation.card import Examples, Found, Outcome
+from data_curation.card import Examples, Outcome
 from data_curation.card_page import render_card
 from data_curation.card_sum import metrics_of
 from data_curation.coverage import check_requirements
 from data_curation.decontamination import Index
-from data_curation.duplicates import Pair, find_clusters, large_clusters, refuse_collapse
+from data_curation.duplicates import (
+    Pair,
+    compared_by,
+    drop_near_duplicates,
+    find_clusters,
+    large_clusters,
+    members_of,
+    refuse_collapse,
+)
 from data_curation.earlier import Earlier, earlier_of
-from data_curation.examples import check_prompts, examples_of, without_repeats
+from data_curation.examples import check_prompts
 from data_curation.field_paths import lookup, text_of
-from data_curation.guard import Compared, compared_by
+from data_curation.guard import Compared
 from data_curation.inbox_files import note_unread
-from data_curation.known import settled, without_known
+from data_curation.known import drop_known, settled
 from data_curation.layer_index import by_facts, write_index
 from data_curation.loading import (
-    Raw,
-    candidates,
     check_licences,
     require_documents,
     rows_of_corpus,
     rows_of_writer,
+    spooled,
 )
-from data_curation.output import write_output
-from data_curation.personal_data import allow_list
-from data_curation.preferences import closed_sets, pairs_of
+from data_curation.output import USES, write_output
 from data_curation.reading import find_files, read_rows, require_corpus
-from data_curation.removal import without_removed
-from data_curation.shards import Shards, assemble, clean, within_budget
-from data_curation.splitting import drop_near_duplicates, held_out_entities, position, split
-from data_curation.text_steps import text_steps
+from data_curation.removal import drop_removed
+from data_curation.shaping import Raw, compiled
+from data_curation.shards import assemble, clean, within_budget
+from data_curation.splitting import U64, held_out_entities, split
+from data_curation.spool import Found
+from data_curation.task_examples import TaskExamples
+from data_curation.text_pool import TextPool, cores, workers_for
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "7"
-T = TypeVar("T")
+CODE_VERSION = "8"
+SPOOL = ".spool"
+"""Scratch: it goes with the stage, and a killed stage's with the next."""
 Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared], list[str]]
 """Pairs that fell, clusters by source, how each source was compared, and clusters to look at."""
 BUILT_IN_LICENCE = "Apache-2.0"
@@ -66,15 +77,19 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling, too
     little of what the corpus must cover).
     """
+    section = section.model_copy(update={"workers": section.workers or cores()})
     check_requirements(section.curation.require_coverage, section.ontology)
     check_licences(section.sources, section.curation)
     check_prompts(section.tasks)
+    for name, source in section.sources.items():
+        compiled(name, source)
     if section.corpus is not None:
         require_corpus(section.corpus)
     earlier = earlier_of(inputs)
     book = open_book(out_dir)
     try:
-        card = _curated(section, inputs.get("written"), earlier, out_dir, book)
+        with _scratch(out_dir) as scratch:
+            card = _curated(section, inputs.get("written"), earlier, out_dir, scratch, book)
     finally:
         close_book(book)
     (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
@@ -82,62 +97,91 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     return describe(out_dir, "corpus", metrics_of(card)), Usage()
 
 
+@contextmanager
+def _scratch(out_dir: Path) -> Iterator[Path]:
+    folder = out_dir / SPOOL
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _curated(
-    section: CurateSection, written: Artifact | None, earlier: Earlier, out_dir: Path, book: Book
+    section: CurateSection, written: Artifact | None, earlier: Earlier, out_dir: Path, scratch: Path, book: Book
 ) -> CurationCard:
     progress(0, 5, "reading documents")
-    found, missing = _load(section, written, earlier, book)
+    found, missing = _load(section, written, earlier, scratch, book)
     suites = {task.source for task in section.tasks.values() if task.suite == "general"}
     task_sources = {task.source for task in section.tasks.values()} - suites
     wanted = set(found) if section.inbox else task_sources  # a drop of plain text is worth curating by itself
     if not earlier.layers:  # a later drop may hold nothing that can be read: its card says so
         require_documents(found, wanted, str(section.corpus or "the writer's documents"))
     progress(1, 5, "splitting and comparing")
-    found, held, duplicates = _split_and_compare(section, found, suites, earlier, book)
+    held, duplicates = _split_and_compare(section, found, suites, earlier, book)
     progress(2, 5, "making evaluation items")
-    general = _general(section, found, earlier, book)
-    evaluation = _evaluation(section, found, task_sources, earlier, book)
+    tasks = TaskExamples(section, found, scratch, book, earlier.examined)
+    general, evaluation = tasks.general(), tasks.evaluation(task_sources)
     index = Index([*earlier.exam, *evaluation, *general], section.curation)
     progress(3, 5, "decontaminating")
-    for name in task_sources & found.keys():
-        found[name] = clean(found[name], index, book)
-    shards = {use: _shards(section, found, use, held, index, book) for use in ("pretraining", "replay")}
+    for name, spool in found.items():
+        if name in task_sources:
+            clean(spool, index, book, section.workers)
+    for use in USES:
+        assemble(_used_for(section, found, use), held, index, section.curation, book, section.workers)
     progress(4, 5, "making training examples")
-    train, further, pairs = _training(section, found, task_sources, book)
+    train, further, pairs = tasks.training(task_sources, out_dir / "students.jsonl")
     examples = Examples(train, further, evaluation, general, pairs)
-    _write(out_dir, shards, examples)
-    progress(5, 5, "done")
-    card = write_output(out_dir, section, Outcome(found, shards, examples, *duplicates, missing), book)
+    _write(out_dir, examples)
+    outcome = Outcome(found, examples, *duplicates, missing)
+    card = write_output(out_dir, section, outcome, book)
     if section.inbox is not None:
         write_index(out_dir, section, earlier, [*evaluation, *general])
+    progress(5, 5, "done")
     return card
 
 
-def _load(section: CurateSection, written: Artifact | None, earlier: Earlier, book: Book) -> tuple[Found, list[str]]:
-    """Candidates by source: the corpus's and, where the recipe wants them, the writer's."""
+def _load(
+    section: CurateSection, written: Artifact | None, earlier: Earlier, scratch: Path, book: Book
+) -> tuple[Found, list[str]]:
+    """Documents by source: the corpus's and, where the recipe wants them, the writer's."""
     found: Found = {}
     missing: list[str] = []
-    allowed = allow_list(section.identifiers)
     if section.inbox is not None and section.corpus is not None:
         note_unread(section.corpus, section.inbox, section.sources, book)
-    for name, source in section.sources.items():
-        raws: list[Raw] = []
-        if section.corpus is not None:
-            if not find_files(section.corpus, source.path):
+    with TextPool(section, workers_for(section)) as pool:
+        for name, source in section.sources.items():
+            if section.corpus is not None and not find_files(section.corpus, source.path):
                 missing.append(name)
-            raws += rows_of_corpus(name, source, section.corpus, book)
-        if written is not None and f"{name}.jsonl" in written.files and _takes_written(section, name):
-            raws += rows_of_writer(written.file(f"{name}.jsonl"))
-        if not raws and not earlier.layers:
-            raws += _built_in(section, name)
-        passed = candidates(name, source, raws, section.curation, book, text_steps(name, section, allowed))
-        found[name] = without_removed(passed, section.removals, book)
-    for use in ("pretraining", "replay"):
-        filled = [name for name, source in section.sources.items() if source.use == use and found[name]]
-        for name in filled:
+            raws = _rows(name, section, written, book, built_in=not earlier.layers)
+            found[name] = spooled(name, source, raws, section.curation, book, pool, scratch)
+            drop_removed(found[name], section.removals, book)
+    for use in USES:
+        filled = [spool for spool in _used_for(section, found, use).values() if spool.stays.any()]
+        for spool in filled:
             share = section.curation.max_pretraining_chars // len(filled)
-            found[name] = within_budget(found[name], share, section.curation.seed, book)
+            within_budget(spool, share, section.curation.seed, book)
     return found, missing
+
+
+def _rows(name: str, section: CurateSection, written: Artifact | None, book: Book, built_in: bool) -> Iterator[Raw]:
+    """A source's rows: the corpus's, then the writer's; where there is neither, what the house has ``built_in``."""
+    none = True
+    if section.corpus is not None:
+        for raw in rows_of_corpus(name, section.sources[name], section.corpus, book):
+            none = False
+            yield raw
+    if written is not None and f"{name}.jsonl" in written.files and _takes_written(section, name):
+        for raw in rows_of_writer(written.file(f"{name}.jsonl")):
+            none = False
+            yield raw
+    if none and built_in:
+        yield from _built_in(section, name)
+
+
+def _used_for(section: CurateSection, found: Found, use: str) -> Found:
+    return {name: found[name] for name, source in section.sources.items() if source.use == use}
 
 
 def _takes_written(section: CurateSection, name: str) -> bool:
@@ -154,129 +198,44 @@ def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
     if file is not None:
         for row in read_rows(file, f"built in/{file.name}", lambda *_: None):
             path = section.sources[name].text if general else "text"
-            yield Raw(f"{name}/{row['id']}", text_of(lookup(row, path)), "", None, row, BUILT_IN_LICENCE, False)
+            yield Raw(f"{name}/{row['id']}", text_of(lookup(row, path)), "", None, dict(row), BUILT_IN_LICENCE, False)
 
 
 def _split_and_compare(
     section: CurateSection, found: Found, suites: set[str], earlier: Earlier, book: Book
-) -> tuple[Found, set[str], Duplicates]:
+) -> tuple[U64, Duplicates]:
     """The split first, then near-duplicates: of a cluster that lies on both sides the training members go."""
     curation = section.curation
     task_sources = {task.source for task in section.tasks.values()} - suites
-    measured = {
-        name: [c for c in found[name] if section.corpus is None or not c.document.synthetic] for name in task_sources
-    }
-    held = held_out_entities(measured.values(), curation.seed, curation.holdout_share)
-    held = settled(held, found, earlier, curation)
+    measured = [spool.facts[spool.stays] for name, spool in found.items() if name in task_sources]
+    if section.corpus is not None:
+        measured = [facts[~facts["synthetic"]] for facts in measured]
+    held = held_out_entities([facts["entity"] for facts in measured], curation.seed, curation.holdout_share)
+    held = settled(held, found.values(), earlier)
     samples: list[Pair] = []
     clusters: Counter[str] = Counter()
     compared: dict[str, Compared] = {}
     alarms: list[str] = []
-    kept: Found = {}
-    for name, members in found.items():
+    for name, spool in found.items():
         if name in suites:
-            kept[name] = members
             continue
         if name in task_sources:
-            members = split(members, held, section.corpus is None, curation, book)
+            split(spool, held, section.corpus is None, curation, book)
         apart = by_facts(section, name)
-        members, known = without_known(members, section.sources[name].use, apart, earlier, curation, book)
-        compared[name] = compared_by(members, curation, apart)
-        groups = find_clusters(members, curation, tell_reports_apart=apart)
-        alarms += large_clusters(name, members, groups, curation)
-        kept[name], pairs = drop_near_duplicates(members, groups, book)
-        refuse_collapse(name, len(pairs), len(members), curation)
-        clusters[name] = len(groups.groups)
+        known = drop_known(spool, section.sources[name].use, apart, earlier, curation, book)
+        compared[name] = compared_by(spool, curation, apart)
+        groups = find_clusters(spool.texts(), members_of(spool), compared[name], curation, section.workers)
+        alarms += large_clusters(name, spool.identity, groups, curation)
+        total = int(np.count_nonzero(spool.stays))
+        fallen, pairs = drop_near_duplicates(spool, groups, book)
+        refuse_collapse(name, fallen, total, curation)
+        clusters[name] = len(groups.sizes)
         samples += [*known, *pairs]
-    return kept, held, (samples, clusters, compared, alarms)
+    return held, (samples, clusters, compared, alarms)
 
 
-def _general(section: CurateSection, found: Found, earlier: Earlier, book: Book) -> list[ChatExample]:
-    """The whole general suite, in an order whose beginning is a fair sample: evaluation asks the first ones."""
-    general = [
-        (name, task) for name, task in section.tasks.items() if task.suite == "general" and name not in earlier.examined
-    ]
-    made = [
-        example
-        for name, task in general
-        for candidate in found.get(task.source, [])
-        for example in examples_of(name, task, candidate, section.system_prompt, book)
-    ]
-    return _capped(made, section, len(made))
-
-
-def _evaluation(
-    section: CurateSection, found: Found, task_sources: set[str], earlier: Earlier, book: Book
-) -> list[ChatExample]:
-    """Items from held-out documents; where a corpus is given, from real ones only."""
-    made: list[ChatExample] = []
-    for name, task in section.tasks.items():
-        if task.source in task_sources and name not in earlier.examined:
-            heldout = (c for c in found[task.source] if c.heldout)
-            examples = [e for c in heldout for e in examples_of(name, task, c, section.system_prompt, book)]
-            made += _capped(examples, section, section.curation.max_eval)
-    return made
-
-
-def _training(
-    section: CurateSection, found: Found, task_sources: set[str], book: Book
-) -> tuple[list[ChatExample], list[ChatExample], list[PreferencePair]]:
-    """Training and further examples, and pairs; tasks in turn: whoever takes the first ones gets some of each."""
-    train: list[list[ChatExample]] = []
-    further: list[list[ChatExample]] = []
-    pairs: list[list[PreferencePair]] = []
-    for name, task in section.tasks.items():
-        if task.source not in task_sources:
-            continue
-        rows = {c.document.id: c.row for c in found[task.source] if not c.heldout}
-        open_to_training = (c for c in found[task.source] if not c.heldout)
-        made = [e for c in open_to_training for e in examples_of(name, task, c, section.system_prompt, book)]
-        kept, rest = shared_out(_capped(made, section, len(made)), section.tuning_documents, task.max_train)
-        train.append(kept)
-        further.append(rest)
-        labels = closed_sets(kept)
-        pairs.append([pair for e in kept for pair in pairs_of(e, task, rows[e.document_id], labels)])
-    return in_turn(train), in_turn(further), in_turn(pairs)
-
-
-def shared_out(
-    examples: list[ChatExample], documents: int | None, most: int
-) -> tuple[list[ChatExample], list[ChatExample]]:
-    """A task's examples for tuning, at most ``most``, and all others, in the order given.
-
-    Of the writer's documents the first ``documents`` are for tuning (None: all of them): more would drown the real
-    ones. A student needs many more examples than its teacher did, and gets the rest as well.
-    """
-    written = list(dict.fromkeys(one.document_id for one in examples if one.synthetic))
-    admitted = set(written if documents is None else written[:documents])
-    tuning = [one for one in examples if not one.synthetic or one.document_id in admitted][:most]
-    taken = {one.id for one in tuning}
-    return tuning, [one for one in examples if one.id not in taken]
-
-
-def in_turn(lists: list[list[T]]) -> list[T]:
-    """One of each list in turn, until all are used up."""
-    return [one for each in zip_longest(*lists) for one in each if one is not None]
-
-
-def _capped(examples: list[ChatExample], section: CurateSection, most: int) -> list[ChatExample]:
-    """Different examples, real before synthetic, in an order that looks random and never changes."""
-    seed = section.curation.seed
-    ordered = sorted(without_repeats(examples), key=lambda one: (one.synthetic, position(seed, one.id)))
-    return ordered[:most]
-
-
-def _shards(section: CurateSection, found: Found, use: str, held: set[str], index: Index, book: Book) -> Shards:
-    of_use = {name: found[name] for name, source in section.sources.items() if source.use == use}
-    return assemble(of_use, held, index, section.curation, book)
-
-
-def _write(out_dir: Path, shards: dict[str, Shards], examples: Examples) -> None:
-    for use, shard in shards.items():
-        write_jsonl(out_dir / f"{use}.jsonl", shard.training)
-        write_jsonl(out_dir / f"{use}_heldout.jsonl", shard.heldout)
+def _write(out_dir: Path, examples: Examples) -> None:
     write_jsonl(out_dir / "train.jsonl", examples.train)
-    write_jsonl(out_dir / "students.jsonl", examples.further)
     write_jsonl(out_dir / "eval.jsonl", examples.evaluation)
     write_jsonl(out_dir / "general.jsonl", examples.general)
     write_jsonl(out_dir / "pairs.jsonl", examples.pairs)

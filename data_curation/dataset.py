@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from contracts.documents import Document
 from contracts.reports import CurationCard
 from data_curation.coverage import places_of
 from data_curation.croissant import croissant
+from data_curation.first_seen import Ints
+from data_curation.spool import BODY, Mask, Spool
 from recipes.corpus import Inbox
 
 FOLDER = "dataset"
@@ -34,6 +38,8 @@ COLUMNS = pa.schema(
         ("file", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("part", pa.string()),
     ]
 )  # fmt: skip
+NO_PART = pa.scalar(None, pa.string())
+READ = tuple(name for name in BODY.names if name in COLUMNS.names)
 CROISSANT_TYPES = {"bool": "sc:Boolean", "int64": "sc:Integer"}
 HUB_LICENCES = {
     one.lower(): one.lower()
@@ -53,15 +59,17 @@ class Part:
     """``pretraining``, ``replay`` or ``tasks``."""
     split: str
     """``train`` or ``heldout``."""
-    documents: Sequence[Document]
+    documents: list[tuple[Spool, Mask]]
+    """Source by source, in this order."""
 
+    def __len__(self) -> int:
+        return sum(int(np.count_nonzero(mask)) for _, mask in self.documents)
 
-@dataclass(frozen=True)
-class Place:
-    """Where an accepted document lies: a shard, relative to the artifact, and its row from 0."""
-
-    shard: str
-    row: int
+    def batches(self, *columns: str) -> Iterator[tuple[Spool, Ints, pa.RecordBatch]]:
+        """The documents' source, numbers and columns."""
+        for spool, mask in self.documents:
+            for numbers, batch in spool.batches(*columns, among=mask):
+                yield spool, numbers, batch
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,8 @@ class Shards:
     files: dict[str, list[str]]
     splits: dict[str, list[str]]
     """Use to its splits."""
-    places: dict[str, Place]
-    """Document id to its place."""
+    rows: dict[tuple[str, str], dict[str, int]]
+    """Use and split to the shards, relative to the artifact, that hold its documents in order, and their rows."""
 
 
 def write_shards(out_dir: Path, parts: list[Part], inbox: Inbox) -> Shards:
@@ -80,12 +88,19 @@ def write_shards(out_dir: Path, parts: list[Part], inbox: Inbox) -> Shards:
     shutil.rmtree(out_dir / FOLDER, ignore_errors=True)  # a killed attempt may have left shards
     (out_dir / FOLDER / "data").mkdir(parents=True)
     written = Shards({}, {}, {})
-    for part in (one for one in parts if one.documents):
+    for part in (one for one in parts if len(one)):
         written.splits.setdefault(part.use, []).append(part.split)
-        for name, documents in _sliced(part):
-            _write_shard(out_dir / FOLDER / name, documents, inbox)
-            written.files.setdefault(part.use, []).append(name)
-            written.places.update({one.id: Place(f"{FOLDER}/{name}", row) for row, one in enumerate(documents)})
+        sizes = _sizes(part)
+        names = [
+            f"data/{part.use}-{part.split}-{number:05d}-of-{len(sizes):05d}.parquet" for number in range(len(sizes))
+        ]
+        written.files.setdefault(part.use, []).extend(names)
+        written.rows[part.use, part.split] = {f"{FOLDER}/{one}": size for one, size in zip(names, sizes, strict=True)}
+        groups = _groups(part, sizes, inbox)
+        for name, size in zip(names, sizes, strict=True):
+            with pq.ParquetWriter(out_dir / FOLDER / name, COLUMNS, compression="zstd") as out:
+                for _ in range(0, size, ROW_GROUP):
+                    out.write_table(next(groups))
     return written
 
 
@@ -100,35 +115,47 @@ def describe_dataset(
     (folder / "croissant.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _sliced(part: Part) -> Iterator[tuple[str, list[Document]]]:
-    """Shards of about SHARD_CHARS, with the names that the Hub gives them."""
-    slices: list[list[Document]] = [[]]
-    chars = 0
-    for document in part.documents:
-        if chars > SHARD_CHARS:
-            slices.append([])
-            chars = 0
-        slices[-1].append(document)
-        chars += len(document.text)
-    for number, one in enumerate(slices):
-        yield f"data/{part.use}-{part.split}-{number:05d}-of-{len(slices):05d}.parquet", one
+def _sizes(part: Part) -> list[int]:
+    """Documents by shard: one ends with the document that brings it past SHARD_CHARS."""
+    chars = np.concatenate([spool.facts["chars"][mask] for spool, mask in part.documents]).cumsum(dtype=np.int64)
+    ends: list[int] = []
+    while not ends or ends[-1] < len(chars):
+        before = chars[ends[-1] - 1] if ends else 0
+        ends.append(min(len(chars), int(np.searchsorted(chars, before + SHARD_CHARS, side="right")) + 1))
+    return [last - first for first, last in pairwise([0, *ends])]
 
 
-def _write_shard(path: Path, documents: list[Document], inbox: Inbox) -> None:
-    with pq.ParquetWriter(path, COLUMNS, compression="zstd") as out:
-        for first in range(0, len(documents), ROW_GROUP):
-            rows = [_row(one, inbox) for one in documents[first : first + ROW_GROUP]]
-            out.write_table(pa.Table.from_pylist(rows, schema=COLUMNS))
+def _groups(part: Part, sizes: Iterable[int], inbox: Inbox) -> Iterator[pa.Table]:
+    """The documents in tables of COLUMNS: ROW_GROUP rows, fewer at the end of a shard."""
+    wanted = (min(ROW_GROUP, size - first) for size in sizes for first in range(0, size, ROW_GROUP))
+    return regrouped((_rows(spool, batch, inbox) for spool, _, batch in part.batches(*READ)), wanted)
 
 
-def _row(document: Document, inbox: Inbox) -> dict[str, Any]:
-    origin = document.origin
-    return {
-        "id": document.id, "text": document.text, "source": document.source, "licence": document.licence,
-        "entity": document.entity, "date": document.date, "synthetic": document.synthetic,
-        "jurisdiction": ", ".join(places_of(document, inbox)) or None, "file": origin and origin.file,
-        "start": origin and origin.start, "end": origin and origin.end, "part": (origin and origin.part) or None,
-    }  # fmt: skip
+def regrouped(tables: Iterable[pa.Table], sizes: Iterator[int]) -> Iterator[pa.Table]:
+    """The same rows in tables of these ``sizes``, which do not end before the rows do; the last may be smaller."""
+    need, waiting, held = next(sizes, 0), [], 0
+    for table in tables:
+        waiting.append(table)
+        held += len(table)
+        while need and held >= need:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, need).combine_chunks()
+            waiting, held = [whole.slice(need)], held - need
+            need = next(sizes, 0)
+    if held:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _rows(spool: Spool, batch: pa.RecordBatch, inbox: Inbox) -> pa.Table:
+    """A batch of BODY in COLUMNS."""
+    files = batch["file"].dictionary_encode()
+    places = pa.array([", ".join(places_of(one, inbox)) or None for one in files.dictionary.to_pylist()], pa.string())
+    made = {
+        "source": pa.repeat(spool.source, len(batch)),
+        "jurisdiction": places.take(files.indices),
+        "part": pc.if_else(pc.equal(batch["part"], ""), NO_PART, batch["part"]),
+    }
+    return pa.table([made[name] if name in made else batch[name] for name in COLUMNS.names], schema=COLUMNS)
 
 
 def _about(vertical: str, card: CurationCard, inbox: Inbox, curated_on: date | None) -> dict[str, Any]:

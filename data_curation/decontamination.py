@@ -8,12 +8,13 @@ stand in or near the matching span. The kernel finds the n-grams; only texts wit
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.answers import atoms, normalise
@@ -84,14 +85,26 @@ class Index:
         if not self.items:
             return [None] * len(texts)
         starts = range(0, len(texts), BATCH_DOCUMENTS)
-        batches = (texts_of(texts[start : start + BATCH_DOCUMENTS]) for start in starts)
         found: list[Match | None] = [None] * len(texts)
-        for start, scanned in zip(starts, scan_all(batches, self._wanted, workers), strict=True):
-            documents, firsts = np.unique(scanned.hits["document"], return_index=True)
-            for document, first in zip(documents.tolist(), firsts.tolist(), strict=True):
-                hits = scanned.hits[first : np.searchsorted(scanned.hits["document"], document, side="right")]
-                found[start + document] = self._judged(texts[start + document], hits)
+        for number, match in self.find_in((texts_of(texts[one : one + BATCH_DOCUMENTS]) for one in starts), workers):
+            found[number] = match
         return found
+
+    def find_in(self, batches: Iterable[pa.Array], workers: int = 1) -> Iterator[tuple[int, Match]]:
+        """``find`` for texts in batches: the number of each that is not clean, counted over all, and its match."""
+        if not self.items:
+            return
+        ahead: deque[pa.Array] = deque()
+        first = 0
+        for scanned in scan_all(_noted(batches, ahead), self._wanted, workers):
+            texts = ahead.popleft()
+            documents, starts = np.unique(scanned.hits["document"], return_index=True)
+            ends = [*starts.tolist(), len(scanned.hits)][1:]
+            for document, start, end in zip(documents.tolist(), starts.tolist(), ends, strict=True):
+                match = self._judged(texts[document].as_py(), scanned.hits[start:end])
+                if match is not None:
+                    yield first + document, match
+            first += len(texts)
 
     def _judged(self, text: str, hits: NDArray[Any]) -> Match | None:
         """The item of which most n-grams are found, if it is enough of them and its answer is there."""
@@ -120,6 +133,12 @@ class Index:
     def _ngrams_of_item(self, text: str) -> set[int]:
         size = self.size if len(WORD.findall(text)) >= 2 * self.size else SHORT_NGRAM
         return set(ngrams_of(text, size).tolist())
+
+
+def _noted(batches: Iterable[pa.Array], into: deque[pa.Array]) -> Iterator[pa.Array]:
+    for batch in batches:
+        into.append(batch)
+        yield batch
 
 
 def _gold(example: ChatExample) -> frozenset[str]:

@@ -12,13 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from data_curation.band_segments import U32, U64, Ints, Rows
-from data_curation.candidates import Candidate
-from data_curation.duplicates import entity_hashes
-from data_curation.kernel import Wanted, texts_of
+from data_curation.kernel import Wanted
 from data_curation.minhash import common_table
 from data_curation.near_pairs import sets_of
 from data_curation.prints import (
-    BATCH_DOCUMENTS,
     BOILERPLATE_DOCUMENTS,
     BOILERPLATE_SAMPLE,
     BOILERPLATE_SHARE,
@@ -63,15 +60,6 @@ def drop_of(batches: Iterable[Batch], curation: Curation, workers: int = 1) -> I
         rows = _rows(read, prints)
         enough = len(rows.ids) >= BOILERPLATE_DOCUMENTS
         yield Drop(rows, boilerplate_among([(rows, np.arange(len(rows.ids)))], len(rows.ids)) if enough else _none())
-
-
-def batches_of(candidates: list[Candidate]) -> Iterator[Batch]:
-    """Candidates, some at a time."""
-    for start in range(0, len(candidates), BATCH_DOCUMENTS):
-        some = candidates[start : start + BATCH_DOCUMENTS]
-        ids = [one.document.id for one in some]
-        heldout = np.array([one.heldout for one in some], np.bool_)
-        yield Batch(ids, texts_of([one.document.text for one in some]), entity_hashes(some), heldout)
 
 
 def _rows(read: list[Batch], prints: Prints) -> Rows:

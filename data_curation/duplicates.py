@@ -12,80 +12,146 @@ that the recipe names first, then the one that was read first.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.errors import GateError
-from data_curation.candidates import Candidate
-from data_curation.kernel import texts_of, wanted
+from data_curation.candidates import Book
+from data_curation.first_seen import Ints
+from data_curation.guard import Compared
+from data_curation.kernel import wanted
 from data_curation.near_pairs import Facts
-from data_curation.prints import BATCH_DOCUMENTS, boilerplate_of, cluster, prints_of
+from data_curation.prints import BOILERPLATE_SAMPLE, boilerplate_of, cluster, prints_of
+from data_curation.spool import Spool
 from recipes.schema import Curation
 
 U64 = NDArray[np.uint64]
-ISO_DATE = re.compile(r"\d{4}(-\d{2}){0,2}")
+ISO_DATE = "^[0-9]{4}(-[0-9]{2}){0,2}"
+UNDATED = "9999"
+SAMPLES = 40
 Pair = tuple[str, str, float]
+"""The ids of the document that stayed and of the one that fell, and their Jaccard."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Groups of indices into the candidates, each in reading order, and the verified pairs that joined them."""
+    """The documents that resemble another, cluster by cluster, each cluster in reading order: arrays of one length."""
 
-    groups: list[list[int]]
-    similarity: dict[int, tuple[int, float]]
-    """Every member to one that it resembles, and how much."""
-    keepers: list[int]
-    """The member of each group that stays, as far as the split has no say."""
+    members: Ints
+    """Numbers of documents."""
+    cluster: Ints
+    """The first document of each one's cluster."""
+    keepers: Ints
+    """The document of the cluster that stays, as far as the split has no say."""
+    near: Ints
+    """A document that each one resembles, and how much."""
+    jaccard: NDArray[np.float64]
+
+    @property
+    def sizes(self) -> Ints:
+        """Documents by cluster."""
+        return np.unique(self.cluster, return_counts=True)[1]
+
+
+@dataclass(frozen=True)
+class Members:
+    """What is known of the documents that are compared, beside their texts: one entry a document."""
+
+    numbers: Ints
+    named: U64
+    """``splitting.name_hash`` of the entity that the source names, 0 for none."""
+    heldout: NDArray[np.bool_]
+    dates: pa.Array
+    licences: pa.Array
+
+
+def members_of(spool: Spool) -> Members:
+    """The documents of a source that stay."""
+    numbers = spool.numbers
+    told = spool.labels(numbers)
+    return Members(numbers, spool.facts["named"][numbers], spool.heldout[numbers], told["date"], told["licence"])
+
+
+def compared_by(spool: Spool, curation: Curation, by_facts: bool) -> Compared:
+    """How the documents of a source that stay are about to be compared."""
+    numbers = spool.numbers
+    if len(numbers) > BOILERPLATE_SAMPLE:
+        numbers = numbers[np.linspace(0, len(numbers) - 1, BOILERPLATE_SAMPLE).astype(np.int64)]
+    sample = np.zeros(len(spool), np.bool_)
+    sample[numbers] = True
+    texts = pa.concat_arrays([pa.array([], pa.large_string()), *spool.texts(sample)])
+    return Compared(boilerplate_of(texts, curation), by_facts)
 
 
 def find_clusters(
-    candidates: list[Candidate], curation: Curation, tell_reports_apart: bool, workers: int = 1
+    texts: Iterable[pa.Array], members: Members, how: Compared, curation: Curation, workers: int = 1
 ) -> Clusters:
-    """Near-duplicates among the candidates of one source.
+    """Near-duplicates among the documents of one source, whose texts come in batches.
 
-    ``tell_reports_apart``, for sources whose figures are facts: two documents with different figures are two reports,
-    not copies, however alike their wording, unless one is about another entity and on the other side of the split.
+    Compared by facts, two documents with different figures are two reports, not copies, however alike their wording,
+    unless one is about another entity and on the other side of the split.
     """
-    texts = texts_of([candidate.document.text for candidate in candidates])
-    batches = (texts.slice(start, BATCH_DOCUMENTS) for start in range(0, len(texts), BATCH_DOCUMENTS))
     with tempfile.TemporaryFile(prefix="shingles-") as file:
-        what = wanted(curation, common=boilerplate_of(texts, curation), figures=tell_reports_apart)
-        prints = prints_of(batches, what, cast(BinaryIO, file), workers)
-        heldout = np.array([candidate.heldout for candidate in candidates], np.bool_)
-        facts = Facts(entity_hashes(candidates), prints.figures, heldout) if tell_reports_apart else None
+        what = wanted(curation, common=how.common, figures=how.by_facts)
+        prints = prints_of(texts, what, cast(BinaryIO, file), workers)
+        facts = Facts(members.named, prints.figures, members.heldout) if how.by_facts else None
         firsts, edges, likeness = cluster(prints, curation, facts)
-    similarity: dict[int, tuple[int, float]] = {}
-    for (later, earlier), jaccard in zip(edges.tolist(), likeness.tolist(), strict=True):
-        similarity.setdefault(later, (earlier, jaccard))
-        similarity.setdefault(earlier, (later, jaccard))
-    groups: dict[int, list[int]] = {}
-    for number, first in enumerate(firsts.tolist()):
-        groups.setdefault(first, []).append(number)
-    several = [group for group in groups.values() if len(group) > 1]
-    words = prints.words.tolist()
-    keepers = [min(group, key=lambda one: _rank(candidates[one], words[one], one, curation)) for group in several]
-    return Clusters(several, similarity, keepers)
-
-
-def entity_hashes(candidates: Iterable[Candidate]) -> U64:
-    """One uint64 a candidate that names an entity, the same for the same name; 0 for the others."""
-    return np.array([name_hash(one.document.entity) if one.named_entity else 0 for one in candidates], np.uint64)
-
-
-def large_clusters(source: str, candidates: list[Candidate], clusters: Clusters, curation: Curation) -> list[str]:
-    """A line for each cluster of more documents than ``curation.cluster_alarm``, the largest first."""
-    sized = zip(clusters.groups, clusters.keepers, strict=True)
-    large = sorted(
-        ((len(group), keeper) for group, keeper in sized if len(group) > curation.cluster_alarm), reverse=True
+    several = np.flatnonzero(np.bincount(firsts, minlength=len(firsts))[firsts] > 1)
+    several = several[np.argsort(firsts[several], kind="stable")]
+    met, at = np.unique(edges.ravel(), return_index=True)  # the first pair that a document stands in
+    place = at[np.searchsorted(met, several)]
+    best = _best(several, firsts[several], prints.words, members, curation)
+    return Clusters(
+        members=members.numbers[several],
+        cluster=members.numbers[firsts[several]],
+        keepers=members.numbers[best],
+        near=members.numbers[edges[:, ::-1].ravel()[place]],
+        jaccard=likeness[place // 2],
     )
-    return [f"{source}: {size} documents are held for copies of {candidates[one].document.id}" for size, one in large]
+
+
+def drop_near_duplicates(spool: Spool, clusters: Clusters, book: Book) -> tuple[int, list[Pair]]:
+    """One document a cluster stays: its first held-out one, else its keeper.
+
+    Returns how many fell, and the pairs of those that were least alike, at most ``SAMPLES``.
+    """
+    keepers = _of_evaluation_first(spool, clusters)
+    falls = clusters.members != keepers
+    fallen, kept = clusters.members[falls], keepers[falls]
+    near, jaccard = clusters.near[falls], clusters.jaccard[falls]
+    order = np.argsort(np.round(jaccard, 4), kind="stable")[:SAMPLES]
+    pairs = [(spool.identity(kept[one]), spool.identity(fallen[one]), round(float(jaccard[one]), 4)) for one in order]
+    by_number = np.argsort(fallen)
+    mask = np.zeros(len(spool), np.bool_)
+    mask[fallen] = True
+
+    def why(number: int, _: object) -> tuple[str, str, str]:
+        at = by_number[np.searchsorted(fallen, number, sorter=by_number)]
+        crosses = spool.heldout[kept[at]] and not spool.heldout[number]
+        reason = "near_duplicate_of_evaluation" if crosses else "near_duplicate"
+        detail = f"of {spool.identity(kept[at])}; Jaccard {jaccard[at]:.3f} with {spool.identity(near[at])}"
+        return "duplicates", reason, detail
+
+    spool.reject(mask, why, book)
+    return len(fallen), pairs
+
+
+def large_clusters(source: str, name_of: Callable[[int], str], clusters: Clusters, curation: Curation) -> list[str]:
+    """A line for each cluster of more documents than ``curation.cluster_alarm``, the largest first."""
+    _, firsts, sizes = np.unique(clusters.cluster, return_index=True, return_counts=True)
+    large = [(int(size), int(clusters.keepers[first])) for first, size in zip(firsts, sizes, strict=True)
+             if size > curation.cluster_alarm]  # fmt: skip
+    return [
+        f"{source}: {size} documents are held for copies of {name_of(keeper)}"
+        for size, keeper in sorted(large, reverse=True)
+    ]
 
 
 def refuse_collapse(source: str, removed: int, total: int, curation: Curation) -> None:
@@ -100,14 +166,31 @@ def refuse_collapse(source: str, removed: int, total: int, curation: Curation) -
         )
 
 
-def _rank(candidate: Candidate, words: int, number: int, curation: Curation) -> tuple[str, int, int, int]:
-    document = candidate.document
-    date = document.date if document.date and ISO_DATE.match(document.date) else "9999"
-    known = document.licence in curation.licences
-    preference = curation.licences.index(document.licence) if known else len(curation.licences)
-    return date, -words, preference, number
+def _best(several: Ints, cluster_of: Ints, words: Ints, members: Members, curation: Curation) -> Ints:
+    """For each of ``several`` documents, cluster by cluster, the best one of its cluster by the module's rule."""
+    chosen = pa.array(several)
+    dates, licences = (_strings(column.take(chosen)) for column in (members.dates, members.licences))
+    dated = pc.fill_null(pc.match_substring_regex(dates, ISO_DATE), False)
+    days = pc.rank(pc.if_else(dated, dates, UNDATED), tiebreaker="dense").to_numpy()
+    preference = pc.fill_null(pc.index_in(licences, pa.array(curation.licences, pa.string())), len(curation.licences))
+    order = np.lexsort((several, preference.to_numpy(), -words[several], days, cluster_of))
+    starts = np.ones(len(several), np.bool_)
+    starts[1:] = cluster_of[1:] != cluster_of[:-1]
+    best: Ints = several[order[np.flatnonzero(starts)]][np.cumsum(starts) - 1]
+    return best
 
 
-def name_hash(name: str) -> int:
-    """64 bits of an entity's name."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+def _strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, no dictionary."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return whole.cast(pa.string())
+
+
+def _of_evaluation_first(spool: Spool, clusters: Clusters) -> Ints:
+    """The keepers, in clusters with held-out documents the first of these."""
+    keepers = clusters.keepers.copy()
+    heldout = spool.heldout[clusters.members]
+    with_some, first = np.unique(clusters.cluster[heldout], return_index=True)
+    has = np.isin(clusters.cluster, with_some)
+    keepers[has] = clusters.members[heldout][first[np.searchsorted(with_some, clusters.cluster[has])]]
+    return keepers

@@ -63,14 +63,6 @@ def examples_of(name: str, task: Task, candidate: Candidate, system_prompt: str,
     return made
 
 
-def without_repeats(examples: list[ChatExample]) -> list[ChatExample]:
-    """Examples with different prompts, the first of each."""
-    first: dict[tuple[str, str], ChatExample] = {}
-    for example in examples:
-        first.setdefault((example.task, example.prompt[-1]["content"]), example)
-    return list(first.values())
-
-
 def _example(
     identity: str, task: str, candidate: Candidate, messages: tuple[str, str], gold: dict[str, Any], text: str
 ) -> ChatExample:

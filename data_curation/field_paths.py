@@ -7,6 +7,7 @@ one after the other.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 STEP = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
@@ -43,7 +44,7 @@ def _joined(row: dict[str, Any], path: str) -> str | None:
 
 
 def _walk(value: Any, path: str) -> Any:
-    steps = [(match[1], match[2]) for match in STEP.finditer(path)]
+    steps = _steps(path)
     for position, (name, index) in enumerate(steps):
         if name is not None:
             value = value.get(name) if isinstance(value, dict) else None
@@ -58,6 +59,11 @@ def _walk(value: Any, path: str) -> Any:
         if value is None:
             return None
     return value
+
+
+@lru_cache(maxsize=1_024)
+def _steps(path: str) -> list[tuple[str | None, str | None]]:
+    return [(match[1], match[2]) for match in STEP.finditer(path)]
 
 
 def _render(steps: list[tuple[str | None, str | None]]) -> str:

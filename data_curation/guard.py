@@ -7,9 +7,7 @@ trained on, and no near-duplicate across the split within a source, by the compa
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,14 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from numpy.typing import NDArray
 
 from contracts.errors import GateError
-from data_curation.candidates import Candidate
 from data_curation.dataset import FOLDER
-from data_curation.kernel import texts_of, wanted
+from data_curation.kernel import wanted
 from data_curation.near_pairs import Facts
-from data_curation.prints import U32, U64, boilerplate_of, cluster, prints_of
-from data_curation.splitting import entity_key, is_late
+from data_curation.prints import U32, U64, cluster, prints_of
+from data_curation.splitting import entity_key, is_late, name_hash
 from recipes.schema import Curation
 
 SHOWN = 5
@@ -45,27 +43,37 @@ class Compared:
     by_facts: bool
 
 
-def compared_by(candidates: list[Candidate], curation: Curation, by_facts: bool) -> Compared:
-    """How the candidates of a source are about to be compared."""
-    texts = texts_of([candidate.document.text for candidate in candidates])
-    return Compared(boilerplate_of(texts, curation), by_facts)
-
-
-def check_split(out_dir: Path, curation: Curation, compared: dict[str, Compared]) -> None:
+def check_split(out_dir: Path, curation: Curation, compared: dict[str, Compared], workers: int = 1) -> None:
     """Raises GateError that names the offenders, the first rule broken first."""
-    asked = list(_examples(out_dir, ("eval.jsonl",)))
-    taught = list(_examples(out_dir, TRAINED_ON))
-    trained = list(_trained_documents(out_dir))
-    general = _examples(out_dir, ("general.jsonl",))
-    ids = {one["document_id"] for one in [*asked, *general]}
-    _refuse("documents", ids & {one["document_id"] for one in taught} | ids & {one["id"] for one in trained})
-    measured = {entity_key(one["entity"]) for one in asked if one["entity"]}
-    named = [one["entity"] for one in [*taught, *trained] if one["entity"] and one["entity"] != one.get("id")]
-    _refuse("entities", {name for name in named if entity_key(name) in measured})
-    late = {one["id"] for one in trained if is_late(one["date"], curation)}
+    asked = {one["document_id"]: one["entity"] for one in _examples(out_dir, ("eval.jsonl",))}
+    ids = asked.keys() | {one["document_id"] for one in _examples(out_dir, ("general.jsonl",))}
+    measured = {entity_key(entity) for entity in asked.values() if entity}
+    on_both, named, late = _trained_on(out_dir, ids, measured, curation)
+    _refuse("documents", on_both)
+    _refuse("entities", named)
     _refuse(f"documents dated from {curation.holdout_from} on", late, "are trained on")
     for source, how in compared.items():
-        _refuse("near-duplicates", set(_crossing(out_dir, source, how, curation)))
+        _refuse("near-duplicates", set(_crossing(out_dir, source, how, curation, workers)))
+
+
+def _trained_on(
+    out_dir: Path, ids: set[str], measured: set[str], curation: Curation
+) -> tuple[set[str], set[str], set[str]]:
+    """Of what is trained on: documents among ``ids``, entities among ``measured``, documents dated too late."""
+    on_both: set[str] = set()
+    named: set[str] = set()
+    late: set[str] = set()
+    for one in _examples(out_dir, TRAINED_ON):
+        on_both |= {one["document_id"]} & ids
+        named |= {one["entity"]} if one["entity"] and entity_key(one["entity"]) in measured else set()
+    for batch in _shards(out_dir, "train").to_batches(columns=["id", "entity", "date"]):
+        on_both |= set(batch["id"].filter(pc.is_in(batch["id"], pa.array(sorted(ids), pa.string()))).to_pylist())
+        names = batch["entity"].filter(_names(batch["id"], batch["entity"])).unique().to_pylist()
+        named |= {one for one in names if entity_key(one) in measured}
+        if curation.holdout_from:
+            dated = zip(batch["id"].to_pylist(), batch["date"].to_pylist(), strict=True)
+            late |= {identity for identity, date in dated if is_late(date, curation)}
+    return on_both, named, late
 
 
 def _refuse(what: str, offenders: set[str], fact: str = "lie on both sides of the split") -> None:
@@ -80,53 +88,47 @@ def _examples(out_dir: Path, names: Iterable[str]) -> Iterator[dict[str, str]]:
             yield from (json.loads(line) for line in lines)
 
 
-def _trained_documents(out_dir: Path) -> Iterator[dict[str, str]]:
-    """Id, entity and date of every document that is trained on; of an unnamed entity none."""
-    for batch in _shards(out_dir, "train").to_batches(columns=["id", "entity", "date"]):
-        for row in batch.to_pylist():
-            yield row | {"entity": row["entity"] if row["entity"] != _whole(row["id"]) else ""}
-
-
-def _crossing(out_dir: Path, source: str, how: Compared, curation: Curation) -> Iterator[str]:
+def _crossing(out_dir: Path, source: str, how: Compared, curation: Curation, workers: int) -> Iterator[str]:
     """Pairs of one source that are near-duplicates with the split between them."""
-    ids: list[str] = []
-    entities: list[str] = []
-    held: list[bool] = []
+    ids: list[pa.Array] = []
+    entities: list[U64] = []
+    held: list[NDArray[np.bool_]] = []
 
     def texts() -> Iterator[pa.Array]:
         for split in ("heldout", "train"):
             columns = ["id", "entity", "text"]
             for batch in _shards(out_dir, split).to_batches(columns=columns, filter=pc.field("source") == source):
-                ids.extend(batch["id"].to_pylist())
-                entities.extend(batch["entity"].to_pylist())
-                held.extend([split == "heldout"] * len(batch))
                 if len(batch):
+                    ids.append(batch["id"].take(pa.array(np.arange(len(batch)))))  # a copy: the batch shall go
+                    entities.append(_entities(batch["id"], batch["entity"]) if how.by_facts else np.zeros(0, np.uint64))
+                    held.append(np.full(len(batch), split == "heldout"))
                     yield batch["text"]
-            if not any(held):
+            if not held:
                 return  # nothing to cross to
 
     with tempfile.TemporaryFile(prefix="shingles-") as file:
-        prints = prints_of(texts(), wanted(curation, common=how.common, figures=how.by_facts), cast(BinaryIO, file))
-        sides = np.array(held, np.bool_)
-        facts = Facts(_entities(ids, entities), prints.figures, sides) if how.by_facts else None
+        what = wanted(curation, common=how.common, figures=how.by_facts)
+        prints = prints_of(texts(), what, cast(BinaryIO, file), workers)
+        if not held:
+            return
+        sides = np.concatenate(held)
+        facts = Facts(np.concatenate(entities), prints.figures, sides) if how.by_facts else None
         _, edges, likeness = cluster(prints, curation, facts)
-    for (one, other), alike in zip(edges.tolist(), likeness.tolist(), strict=True):
-        if held[one] != held[other]:
-            yield f"{ids[one]} and {ids[other]} ({alike:.2f})"
+    names = pa.chunked_array(ids)
+    for (one, other), alike in zip(edges, likeness, strict=True):
+        if sides[one] != sides[other]:
+            yield f"{names[int(one)]} and {names[int(other)]} ({alike:.2f})"
 
 
-def _entities(ids: list[str], entities: list[str]) -> U64:
-    pairs = zip(ids, entities, strict=True)
-    return np.array([_hash(name) if name and name != _whole(one) else 0 for one, name in pairs], np.uint64)
+def _names(ids: pa.Array, entities: pa.Array) -> pa.Array:
+    """Whether a document names an entity: one that does not stands for itself, the whole that it is a part of."""
+    whole = pc.replace_substring_regex(ids, "@[0-9]+$", "")
+    return pc.and_(pc.not_equal(entities, ""), pc.not_equal(entities, whole))
 
 
-def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
-def _whole(identity: str) -> str:
-    """The id of the document that this is a part of."""
-    return re.sub(r"@\d+$", "", identity)
+def _entities(ids: pa.Array, entities: pa.Array) -> U64:
+    named = zip(entities.to_pylist(), _names(ids, entities).to_pylist(), strict=True)
+    return np.array([name_hash(name) if names else 0 for name, names in named], np.uint64)
 
 
 def _shards(out_dir: Path, split: str) -> ds.Dataset:

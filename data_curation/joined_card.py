@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from contracts.documents import Document
 from contracts.reports import CurationCard, LengthBin, SourceCount
 from data_curation.coverage import Seen, seen
 from recipes.corpus import Inbox
 from recipes.ontology import Ontology
+
+SEEN = pa.schema([("text", pa.large_string()), ("file", pa.string()), ("date", pa.string()), ("synthetic", pa.bool_())])
+"""What ``coverage.seen`` reads."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Gone:
         """Count what fell, in one pass."""
         self.covered = seen(self._counted(fallen), ontology, inbox)
 
-    def _counted(self, fallen: Iterable[Fallen]) -> Iterator[Document]:
+    def _counted(self, fallen: Iterable[Fallen]) -> Iterator[pa.RecordBatch]:
         for one in fallen:
             document = one.document
             key, chars = (document.source, document.synthetic), len(document.text)
@@ -54,7 +59,9 @@ class Gone:
             self.licences[document.licence] += 1
             self.lengths[1 << max(0, chars.bit_length() - 1)] += 1
             self.parts[one.part] += chars
-            yield document
+            file = document.origin.file if document.origin else None
+            told = {"text": document.text, "file": file, "date": document.date, "synthetic": document.synthetic}
+            yield pa.RecordBatch.from_pylist([told], schema=SEEN)
 
 
 def without(card: CurationCard, gone: Gone) -> CurationCard:

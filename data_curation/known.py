@@ -1,34 +1,39 @@
-"""What earlier layers of an inbox decide for the candidates of a new one."""
+"""What earlier layers of an inbox decide for the documents of a new one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from data_curation.candidates import Book, Candidate
-from data_curation.drop_prints import batches_of
+from data_curation.candidates import Book
+from data_curation.drop_prints import Batch
 from data_curation.duplicates import Pair
 from data_curation.earlier import Earlier, verdict
-from data_curation.splitting import entity_key, place
+from data_curation.splitting import U64
+from data_curation.spool import Spool
 from recipes.schema import Curation
 
 
-def settled(held: set[str], found: Mapping[str, Iterable[Candidate]], earlier: Earlier, curation: Curation) -> set[str]:
-    """Keys of the held-out entities: one that was met before keeps its side, whatever its source."""
-    named = {entity_key(c.document.entity) for members in found.values() for c in members if c.named_entity}
-    keys = {place(curation.seed, key): key for key in named | held}
-    places = (np.array([place(curation.seed, key) for key in sorted(each)], np.uint64) for each in (held, named))
-    return {keys[one] for one in earlier.settled(*places).tolist()}
+def settled(held: U64, spools: Iterable[Spool], earlier: Earlier) -> U64:
+    """Places of the held-out entities, sorted: one that was met before keeps its side, whatever its source."""
+    named = [spool.facts["entity"][spool.stays & (spool.facts["named"] != 0)] for spool in spools]
+    return earlier.settled(held, np.unique(np.concatenate([np.zeros(0, np.uint64), *named])))
 
 
-def without_known(
-    members: list[Candidate], use: str, by_facts: bool, earlier: Earlier, curation: Curation, book: Book
-) -> tuple[list[Candidate], list[Pair]]:
-    """Candidates of one source that no earlier layer has accepted; the near-duplicates that fell."""
-    known = earlier.known(batches_of(members), use, by_facts, curation)
-    for number, seen in sorted(known.items()):
-        book.reject(members[number], *verdict(seen, members[number].heldout))
-    pairs = [(seen.document, members[number].document.id, round(seen.jaccard, 4))
+def drop_known(spool: Spool, use: str, by_facts: bool, earlier: Earlier, curation: Curation, book: Book) -> list[Pair]:
+    """Let the documents fall that an earlier layer has accepted; the near-duplicates among them."""
+    numbers = spool.numbers
+    known = {int(numbers[at]): seen for at, seen in
+             earlier.known(_batches(spool), use, by_facts, curation).items()}  # fmt: skip
+    pairs = [(seen.document, spool.identity(number), round(seen.jaccard, 4))
              for number, seen in sorted(known.items()) if not seen.exact]  # fmt: skip
-    return [one for number, one in enumerate(members) if number not in known], pairs
+    fallen = np.zeros(len(spool), np.bool_)
+    fallen[list(known)] = True
+    spool.reject(fallen, lambda number, _: verdict(known[number], bool(spool.heldout[number])), book)
+    return pairs
+
+
+def _batches(spool: Spool) -> Iterator[Batch]:
+    for numbers, batch in spool.batches("id", "text"):
+        yield Batch(batch["id"].to_pylist(), batch["text"], spool.facts["named"][numbers], spool.heldout[numbers])

@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 from contracts.documents import ChatExample, write_jsonl
 from data_curation.band_segments import U64
 from data_curation.drop_prints import Batch, Drop, drop_of
-from data_curation.duplicates import name_hash
 from data_curation.earlier import EXAM, FOLDER, HELD, STATE, TRAINED, Earlier, Kin
 from data_curation.shard_files import named_entities, shards_of
-from data_curation.splitting import entity_key, place
+from data_curation.splitting import entity_key, name_hash, place
 from recipes.stage_sections import CurateSection
 
 OF_DROPS = "_{use}"
@@ -81,7 +80,7 @@ def _batches(out_dir: Path, source: str) -> Iterator[Batch]:
         for batch in shards.to_batches(columns=["id", "entity", "text"], filter=wanted):
             ids = batch["id"].to_pylist()
             if ids:
-                hashes = np.array([name_hash(one) if one else 0 for one in named_entities(batch)], np.uint64)
+                hashes = np.array([name_hash(one) for one in named_entities(batch)], np.uint64)
                 yield Batch(ids, batch["text"], hashes, np.full(len(ids), split == "heldout"))
 
 

@@ -1,44 +1,25 @@
-"""Sources to candidates: read, normalised, personal data out, cut; judged by language, quality and exact duplicates."""
+"""Sources to spools: read, shaped (``shaping``), exact duplicates and what is past a source's room left out."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from contracts.documents import Document, Origin
-from contracts.errors import InputError, LicenceError, RecipeError
-from data_curation.arrivals import Fault, Identities, date_fault
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.documents import Document
+from contracts.errors import InputError, LicenceError
+from data_curation.arrivals import Identities, date_fault
 from data_curation.candidates import Book, Candidate
 from data_curation.field_paths import lookup, text_of
-from data_curation.lineage import origin_of
-from data_curation.normalising import cut, normalised, parts, without_boilerplate
+from data_curation.first_seen import NEW, REFUSED
 from data_curation.reading import PdfReader, Row, find_files, read_rows, shown_name
-from data_curation.text_steps import Reason, TextSteps, TextTally
+from data_curation.shaping import Raw, batched, content_of, facts_of
+from data_curation.spool import BODY, Spool, document_of
+from data_curation.text_pool import TextPool
 from recipes.schema import Curation, Source
-
-JUDGED_AT_ONCE = 256
-Judged = tuple[Candidate, Reason | None]
-
-
-@dataclass(frozen=True)
-class Raw:
-    """What a source gave, before anything was done to it."""
-
-    identity: str
-    text: str
-    entity: str
-    date: str | None
-    row: dict[str, Any]
-    licence: str
-    synthetic: bool
-    origin: Origin | None = None
-    fault: Fault | None = None
-    """Why it falls as it arrives, whatever its text."""
 
 
 def check_licences(sources: dict[str, Source], curation: Curation) -> None:
@@ -84,7 +65,6 @@ def _raw(name: str, source: Source, row: Row, identities: Identities, shown: str
         row=row,
         licence=source.licence,
         synthetic=False,
-        origin=origin_of(row),
         fault=fault or date_fault(date),
     )
 
@@ -101,85 +81,56 @@ def rows_of_writer(written: Path) -> Iterator[Raw]:
                 )  # fmt: skip
 
 
-def candidates(
-    name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book, steps: TextSteps
-) -> list[Candidate]:
-    """Candidates of one source that pass the language and quality rules, without exact duplicates."""
-    first_with: dict[bytes, str] = {}
-    kept: list[Candidate] = []
-    for candidate, reason in _judged(_shaped_all(name, source, raws, curation, book, steps), steps, book.texts[name]):
-        document = candidate.document
-        book.read[name, document.synthetic] += 1
-        key = hashlib.sha256(document.text.casefold().encode()).digest()
-        if reason:
-            book.reject(candidate, *reason)
-        elif key in first_with:
-            book.reject(candidate, "duplicates", "exact_duplicate", f"of {first_with[key]}")
-        elif len(kept) >= source.max_documents:
-            book.reject(candidate, "size", "over_max_documents", f"most {source.max_documents}")
-        else:
-            first_with[key] = document.id
-            kept.append(candidate)
-    return kept
+def spooled(
+    name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book, pool: TextPool, folder: Path
+) -> Spool:
+    """The documents of one source that pass the language and quality rules, without exact duplicates.
+
+    Raises LicenceError for a row whose licence the policy does not name.
+    """
+    spool = Spool(folder / f"{name}.arrow", name)
+    try:
+        found = book.texts[name]
+        for shaped, tally in pool.shaped(name, batched(_allowed(name, raws, curation))):
+            found.merge(tally)
+            _enter(shaped, spool, source.max_documents, book)
+    finally:
+        spool.close()
+    return spool
 
 
-def _judged(shaped: Iterable[Judged], steps: TextSteps, tally: TextTally) -> Iterator[Judged]:
-    """Candidates in their order, each with why it falls; many are judged at once."""
-    shaped = iter(shaped)
-    while batch := list(islice(shaped, JUDGED_AT_ONCE)):
-        open_ones = [number for number, (_, reason) in enumerate(batch) if reason is None]
-        found = steps.reasons([batch[number][0].document.text for number in open_ones], tally)
-        later = dict(zip(open_ones, found, strict=True))
-        yield from ((candidate, reason or later[number]) for number, (candidate, reason) in enumerate(batch))
-
-
-def _shaped_all(
-    name: str, source: Source, raws: Iterable[Raw], curation: Curation, book: Book, steps: TextSteps
-) -> Iterator[Judged]:
-    rules = _compiled(name, source)
+def _allowed(name: str, raws: Iterable[Raw], curation: Curation) -> Iterator[Raw]:
     for raw in raws:
         refuse_licence(name, raw.licence, curation)
-        text = without_boilerplate(normalised(raw.text), source.cut_before, rules)
-        clean = steps.without_personal_data(text, raw.row)
-        book.texts[name].add(clean)
-        reason: Reason | None = ("reading", *raw.fault) if raw.fault else None
-        if reason is None and clean.found and steps.personal_data == "reject":
-            counts = ", ".join(f"{kind} {count}" for kind, count in sorted(clean.found.items()))
-            reason = "personal_data", "personal_data", counts
-        yield from ((candidate, reason) for candidate in _shaped(name, source, raw, clean.text, steps))
+        yield raw
 
 
-def _shaped(name: str, source: Source, raw: Raw, text: str, steps: TextSteps) -> Iterator[Candidate]:
-    whole = source.use != "pretraining" and source.use != "replay"
-    pieces = [cut(text, source.max_chars)] if whole else list(parts(text, source.max_chars)) or [""]
-    metadata = steps.metadata(raw.row)
-    for number, piece in enumerate(pieces):
-        document = Document(
-            id=raw.identity if len(pieces) == 1 else f"{raw.identity}@{number}",
-            text=piece,
-            source=name,
-            licence=raw.licence,
-            entity=raw.entity or raw.identity,
-            date=raw.date,
-            synthetic=raw.synthetic,
-            origin=raw.origin,
-            metadata=metadata,
-        )
-        yield Candidate(document, raw.row if whole else {}, named_entity=bool(raw.entity))
+def _enter(shaped: pa.RecordBatch, spool: Spool, most: int, book: Book) -> None:
+    """Into the spool with what may stay, into the book with the rest, in reading order."""
+    open_ones = pc.is_null(shaped["reason"]).to_numpy(zero_copy_only=False)
+    facts = facts_of(shaped)
+    for synthetic in (False, True):
+        count = int(np.count_nonzero(facts["synthetic"] == synthetic))
+        if count:
+            book.read[spool.source, synthetic] += count
+    first = spool.seen.add(content_of(shaped), open_ones, most)
+    enters = open_ones & (first == NEW)
+    body = shaped.select(BODY.names)
+    spool.append(body if enters.all() else body.filter(pa.array(enters)), facts[enters])
+    if enters.all():
+        return
+    for number, told in zip(np.flatnonzero(~enters), shaped.filter(pa.array(~enters)).to_pylist(), strict=True):
+        reason = told["step"], told["reason"], told["detail"]
+        if open_ones[number]:
+            full = first[number] == REFUSED
+            copy = "duplicates", "exact_duplicate", "" if full else f"of {spool.identity(int(first[number]))}"
+            reason = ("size", "over_max_documents", f"most {most}") if full else copy
+        book.reject(Candidate(document_of(spool.source, told), {}), *reason)
 
 
-def _compiled(name: str, source: Source) -> tuple[re.Pattern[str], ...]:
-    try:
-        return tuple(re.compile(rule, re.IGNORECASE) for rule in source.drop_lines)
-    except re.error as error:
-        raise RecipeError(
-            f"sources.{name}.drop_lines", "is no regular expression", got=error, hint="escape ( ) [ ] . with \\"
-        ) from None
-
-
-def require_documents(found: dict[str, list[Candidate]], task_sources: set[str], where: str) -> None:
+def require_documents(found: dict[str, Spool], task_sources: set[str], where: str) -> None:
     """Raises InputError when no task source has a document left: there is nothing to learn or to be measured on."""
-    if not any(found.get(name) for name in task_sources):
+    if not any(name in found and found[name].stays.any() for name in task_sources):
         raise InputError(
             where,
             "no document is left for any task",

@@ -111,7 +111,8 @@ def names(text: str, contacts: Iterable[Span], signs: Signs) -> Iterator[Span]:
     if signs.selves:
         spans = (found.span(found.lastgroup or 0) for found in WE_ARE.finditer(text))
         yield from (span for span in spans if is_name(text[slice(*span)]))
-    for found in BEHIND_ROLE.finditer(text):
+    marked = ":" in text or "- " in text or "– " in text
+    for found in BEHIND_ROLE.finditer(text) if signs.roles and marked else ():
         if ROLE.search(text[max(0, found.start() - ROLE_CHARS) : found.start()]):
             named = NAMED.match(text, found.end())
             person = named and _person(text, *named.span())

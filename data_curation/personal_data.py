@@ -27,6 +27,7 @@ from data_curation.personal_patterns import (
     social_security_numbers,
 )
 from data_curation.personal_signs import Signs, signs_of
+from data_curation.sign_loop import Look
 from recipes.text_rules import Identifier
 
 FINDERS: dict[str, tuple[Callable[[Signs], bool], Callable[[str], Iterable[Span]]]] = {
@@ -104,9 +105,9 @@ def allow_list(identifiers: Mapping[str, Identifier]) -> AllowList:
     )
 
 
-def find(text: str, people: Iterable[str] = ()) -> list[Finding]:
+def find(text: str, people: Iterable[str] = (), signs: Signs | None = None) -> list[Finding]:
     """Personal data in reading order, none overlapping another. ``people``: names that the document's fields give."""
-    signs = signs_of(text)
+    signs = signs or signs_of(text)
     found: list[Finding] = []
     for kind, (may_hold, finder) in FINDERS.items():
         if may_hold(signs):
@@ -116,10 +117,15 @@ def find(text: str, people: Iterable[str] = ()) -> list[Finding]:
     return _apart(found)
 
 
-def cleaned(text: str, allowed: AllowList, protected: Iterable[str] = (), people: Iterable[str] = ()) -> Cleaned:
-    """The text with placeholders like ``[EMAIL]``. ``protected``: values that must stay as they are printed."""
-    found = find(text, people)
-    numbers = len(NUMBER.findall(text))
+def cleaned(
+    text: str, allowed: AllowList, protected: Iterable[str] = (), people: Iterable[str] = (), look: Look | None = None
+) -> Cleaned:
+    """The text with placeholders like ``[EMAIL]``. ``protected``: values that must stay as they are printed.
+
+    ``look``: what a look at the text has shown already.
+    """
+    found = find(text, people, look.signs if look else None)
+    numbers = look.numbers if look else len(NUMBER.findall(text))
     result = Cleaned(text, numbers_before=numbers, numbers_after=numbers)
     if not found:
         return result

@@ -1,6 +1,6 @@
 """Cheap signs that a text may hold personal data: a finder runs only where its sign is seen.
 
-Most texts show none, and the finders together cost twenty times this look.
+Most texts show none, and the finders together cost twenty times this look. ``sign_loop`` looks at many texts at once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ PLAIN_RUN = re.compile(
     r"\d{1,2}([/.-])\d{1,2}\1\d{4}|\d{4}([/.-])\d\d\2\d\d|(?:19|20)\d\d(?:[ /-]{1,3}(?:19|20)\d\d)+(?:\.|\))?"
 )
 """A day, or years side by side: no more digits than that and there is no number to look for."""
-IPV4_DOTS = 3
+IPV4_DOTS, IPV6_COLONS = 3, 7
 BIRTH_WORDS = ("birth", "dob", "d.o.b", "born")
 HOME_WORDS = ("resid", "lives at", "address")
 HOST_WORDS = ("host", "my name is", "names are")
 SELF_WORDS = ("i'm ", "i’m ", "i am ", "we're ", "we’re ", "we are ")
+ROLE_WORDS = (
+    "contact", "attn", "attention", "c/o", "prepared by", "submitted by", "owner", "listing", "leasing", "property",
+    "realtor", "landlord", "tenant", "applicant", "care of",
+)  # fmt: skip
+"""Each stands in what ``personal_contacts.ROLE`` matches."""
 SIGN_OFFS = ("\ncheers", "\nbest", "\nthanks", "\nsincerely", "\nyours", "\nwarm", "\nkind")
 
 
@@ -38,26 +43,29 @@ class Signs:
     hosts: bool
     selves: bool
     sign_offs: bool
+    roles: bool
 
 
 def signs_of(text: str) -> Signs:
     """Look once."""
     folded = "\n" + text.casefold()
-    numbers, dotted = _runs(text)
+    numbers, dotted = long_runs(text)
     return Signs(
         numbers=numbers,
         dotted=dotted,
         mail="@" in text or "(at)" in folded or "[at]" in folded,
-        colons="::" in text or text.count(":") >= 7,
+        colons="::" in text or text.count(":") >= IPV6_COLONS,
         births=any(word in folded for word in BIRTH_WORDS),
         homes=any(word in folded for word in HOME_WORDS),
         hosts=any(word in folded for word in HOST_WORDS),
         selves=any(word in folded for word in SELF_WORDS),
         sign_offs=any(word in folded for word in SIGN_OFFS),
+        roles=any(word in folded for word in ROLE_WORDS),
     )
 
 
-def _runs(text: str) -> tuple[bool, bool]:
+def long_runs(text: str) -> tuple[bool, bool]:
+    """Whether a run of digits is long enough for a number, and whether one has the points of an address."""
     numbers = dotted = False
     for run in RUN.finditer(text):
         shown = run.group()

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numba
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_curation.compiled import loop
+from data_curation.kernel import buffers_of
 
 BLANK = 0
 SIGNS = re.compile("[\\u0080-\\u00bf\\u2000-\\u207f]")
@@ -63,20 +67,11 @@ class Phrases:
         self._first = np.cumsum([0, *(len(one) for one in ends)]).astype(np.int32)
         self._groups = np.array([group for one in ends for group in sorted(one)], dtype=np.int32)
 
-    def found(self, text: str) -> list[str]:
-        """Names of the groups of which ``text`` prints a phrase, in the order given."""
-        seen = np.zeros(len(self.names), dtype=np.bool_)
-        _scan(np.frombuffer(text.encode("utf-8", "replace"), dtype=np.uint8), CLASSES, self._next, self._first,
-              self._groups, seen)  # fmt: skip
-        return [self.names[number] for number in np.flatnonzero(seen)]
-
-    def counts(self, texts: Iterable[str]) -> dict[str, int]:
-        """Name to the number of texts that print one of its phrases; every name is there."""
-        total = dict.fromkeys(self.names, 0)
-        for text in texts:
-            for name in self.found(text):
-                total[name] += 1
-        return total
+    def documents_with(self, texts: pa.Array) -> NDArray[np.int64]:
+        """For each name, how many of ``texts`` print one of its phrases."""
+        counts = np.zeros(len(self.names), dtype=np.int64)
+        _count(*buffers_of(texts), CLASSES, self._next, self._first, self._groups, counts)
+        return counts
 
 
 def _complete(children: list[dict[int, int]], ends: list[set[int]]) -> np.ndarray[Any, np.dtype[np.int32]]:
@@ -99,7 +94,17 @@ def _complete(children: list[dict[int, int]], ends: list[set[int]]) -> np.ndarra
     return following
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
+def _count(data: Any, offsets: Any, classes: Any, following: Any, first: Any, groups: Any, counts: Any) -> None:
+    seen = np.zeros(counts.size, np.bool_)
+    for document in range(offsets.size - 1):
+        seen[:] = False
+        _scan(data[offsets[document] : offsets[document + 1]], classes, following, first, groups, seen)
+        for number in range(counts.size):
+            counts[number] += seen[number]
+
+
+@loop
 def _scan(data: Any, classes: Any, following: Any, first: Any, groups: Any, seen: Any) -> None:
     state = following[0, 0]
     blank = True

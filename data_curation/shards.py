@@ -2,85 +2,91 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+
+import numpy as np
 
 from contracts.documents import Document
-from data_curation.candidates import Book, Candidate
+from data_curation.candidates import Book
 from data_curation.decontamination import Index, Match
-from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, entity_key, is_late, position
+from data_curation.first_seen import FirstSeen, Ints
+from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, U64, place, position, positions
+from data_curation.spool import Mask, Spool
 from recipes.schema import Curation
 
 
-@dataclass
-class Shards:
-    """Accepted text of one use, ``pretraining`` or ``replay``."""
-
-    training: list[Document] = field(default_factory=list)
-    heldout: list[Document] = field(default_factory=list)
-
-    @property
-    def training_chars(self) -> int:
-        """Characters that may be trained on."""
-        return sum(len(document.text) for document in self.training)
+def clean(spool: Spool, index: Index, book: Book, workers: int = 1) -> None:
+    """Let the documents fall that hold evaluation text; held-out ones are not looked at."""
+    looked_at = spool.stays & ~spool.heldout
+    _reject(spool, _matches(spool, looked_at, index, workers), book)
 
 
-def clean(candidates: list[Candidate], index: Index, book: Book) -> list[Candidate]:
-    """Candidates that hold no evaluation text; held-out ones are not looked at."""
-    matches = index.find_all(["" if candidate.heldout else candidate.document.text for candidate in candidates])
-    for candidate, match in zip(candidates, matches, strict=True):
-        if match is not None:
-            _reject(candidate, match, book)
-    return [candidate for candidate, match in zip(candidates, matches, strict=True) if match is None]
-
-
-def within_budget(candidates: list[Candidate], max_chars: int, seed: int, book: Book) -> list[Candidate]:
-    """A sample of at most ``max_chars``, the same on every run, in reading order; what is over it is written down.
+def within_budget(spool: Spool, max_chars: int, seed: int, book: Book) -> None:
+    """A sample of at most ``max_chars``, the same on every run; what is over it is written down.
 
     Its hash is not that of the held-out side: with the same one a small sample would be held out whole.
     """
-    chars, chosen = 0, set()
-    for candidate in sorted(candidates, key=lambda one: position(seed, f"room/{one.document.id}")):
-        if chars + len(candidate.document.text) <= max_chars:
-            chars += len(candidate.document.text)
-            chosen.add(candidate.document.id)
-        else:
-            book.reject(candidate, "size", "over_max_pretraining_chars", f"this source's share is {max_chars}")
-    return [candidate for candidate in candidates if candidate.document.id in chosen]
+    chars, numbers = spool.facts["chars"], spool.numbers
+    if chars[numbers].sum() <= max_chars:
+        return
+    rooms = np.concatenate(
+        [[position(seed, f"room/{one}") for one in batch["id"].to_pylist()] for _, batch in spool.batches("id")]
+    )
+    room = max_chars
+    over = spool.stays.copy()
+    for number in numbers[np.argsort(rooms, kind="stable")]:
+        if chars[number] <= room:
+            room -= int(chars[number])
+            over[number] = False
+    why = "size", "over_max_pretraining_chars", f"this source's share is {max_chars}"
+    spool.reject(over, lambda *_: why, book)
 
 
 def assemble(
-    sources: dict[str, list[Candidate]], held: set[str], index: Index, curation: Curation, book: Book
-) -> Shards:
-    """Shards from the candidates of every source of one use.
+    sources: Mapping[str, Spool], held: U64, index: Index, curation: Curation, book: Book, workers: int = 1
+) -> None:
+    """Put every document of the sources of one use on its side of the split, or let it fall.
 
     Text about a held-out entity, or dated too late, is never trained on: it joins the held-out side. Of the rest, about
     5 % of the original documents (all parts of one together), at least one where there are two, are held out to measure
-    on.
+    on. Exact duplicates of another source fall, and training text that holds evaluation text.
     """
-    seen: dict[bytes, str] = {}
-    everything = [candidate for candidates in sources.values() for candidate in candidates]
-    held_documents = _held_documents(everything, held, curation.seed)
-    shards = Shards()
-    sides = [bool({c.document.id, _origin(c.document)} & held_documents) or is_late(c.document.date, curation)
-             for c in everything]  # fmt: skip
-    matches = index.find_all(["" if side else c.document.text for c, side in zip(everything, sides, strict=True)])
-    for candidate, heldout, match in zip(everything, sides, matches, strict=True):
-        document = candidate.document
-        key = hashlib.sha256(document.text.casefold().encode()).digest()
-        if key in seen:
-            book.reject(candidate, "duplicates", "exact_duplicate", f"of {seen[key]}")
-            continue
-        if match is not None:
-            _reject(candidate, match, book)
-            continue
-        seen[key] = document.id
-        (shards.heldout if heldout else shards.training).append(document)
-    return shards
+    if sources:
+        _hold_out(list(sources.values()), held, curation.seed)
+    seen = FirstSeen()
+    entered: list[tuple[Spool, Ints]] = []
+    for spool in sources.values():
+        spool.heldout |= spool.facts["late"]
+        matches = _matches(spool, spool.stays & ~spool.heldout, index, workers)
+        numbers = spool.numbers
+        clean_ones = np.ones(len(spool), np.bool_)
+        clean_ones[list(matches)] = False
+        first = seen.add(spool.content[numbers], clean_ones[numbers])
+        entered.append((spool, numbers[first == -1]))
+        copies = dict(zip(numbers[first >= 0].tolist(), first[first >= 0].tolist(), strict=True))
+        _reject(spool, matches, book, copies, entered)
 
 
-def _reject(candidate: Candidate, match: Match, book: Book) -> None:
-    book.reject(candidate, "decontamination", "contaminated", told_of(match))
+def _matches(spool: Spool, looked_at: Mask, index: Index, workers: int) -> dict[int, Match]:
+    """Number of a document to the evaluation text in it."""
+    numbers = np.flatnonzero(looked_at)
+    return {int(numbers[at]): match for at, match in index.find_in(spool.texts(looked_at), workers)}
+
+
+def _reject(
+    spool: Spool, matches: Mapping[int, Match], book: Book, copies: Mapping[int, int] | None = None,
+    entered: list[tuple[Spool, Ints]] | None = None,
+) -> None:  # fmt: skip
+    """Copies first: ``copies`` holds a document's number to the place of its first among all that ``entered``."""
+    fallen = np.zeros(len(spool), np.bool_)
+    fallen[[*matches, *(copies or ())]] = True
+
+    def why(number: int, _: Document) -> tuple[str, str, str]:
+        if copies and number in copies:
+            return "duplicates", "exact_duplicate", f"of {_entered(entered or [], copies[number])}"
+        return "decontamination", "contaminated", told_of(matches[number])
+
+    spool.reject(fallen, why, book)
 
 
 def told_of(match: Match) -> str:
@@ -88,19 +94,39 @@ def told_of(match: Match) -> str:
     return f"{match.coverage:.0%} of {match.item} ({match.ngrams} n-grams): {match.span}"
 
 
-def _origin(document: Document) -> str:
-    """The id of the document that this is a part of."""
-    return document.id.partition("@")[0]
+def _entered(entered: list[tuple[Spool, Ints]], place: int) -> str:
+    """The id of the document at a place among all that entered."""
+    for spool, numbers in entered:
+        if place < len(numbers):
+            return spool.identity(int(numbers[place]))
+        place -= len(numbers)
+    raise AssertionError("a copy of what never entered")
 
 
-def _held_documents(candidates: list[Candidate], held: set[str], seed: int) -> set[str]:
-    """Ids (of origins; of parts where there is one origin only) on the held-out side; entities and hashes decide."""
-    fixed = {_origin(c.document) for c in candidates if c.named_entity and entity_key(c.document.entity) in held}
-    origins = {_origin(c.document) for c in candidates} - fixed
-    if len(origins) == 1:
-        origins = {c.document.id for c in candidates if _origin(c.document) in origins}
-    free = sorted(origins, key=lambda origin: position(seed, origin))
-    share = [origin for origin in free if position(seed, origin) < PRETRAINING_HELDOUT_SHARE]
-    if not share and len(free) > 1:
-        share = free[:1]
-    return fixed | set(share[: max(1, len(free) - 1)])
+def _hold_out(spools: list[Spool], held: U64, seed: int) -> None:
+    """Set the held-out side by the entities in ``held`` and by the hashes of origins.
+
+    Where there is one free origin only, by those of its parts.
+    """
+    of_held = [spool.stays & (spool.facts["named"] != 0) & np.isin(spool.facts["entity"], held) for spool in spools]
+    origins = [spool.facts["origin"] for spool in spools]
+    fixed = np.unique(np.concatenate([each[mask] for each, mask in zip(origins, of_held, strict=True)]))
+    free = [spool.stays & ~np.isin(each, fixed) for spool, each in zip(spools, origins, strict=True)]
+    places = np.unique(np.concatenate([each[mask] for each, mask in zip(origins, free, strict=True)]))
+    if len(places) == 1:
+        origins = [_parts(spool, seed) for spool in spools]
+        places = np.unique(np.concatenate([each[mask] for each, mask in zip(origins, free, strict=True)]))
+    count = int(np.count_nonzero(positions(places) < PRETRAINING_HELDOUT_SHARE))
+    if not count and len(places) > 1:
+        count = 1
+    chosen = places[: min(count, max(1, len(places) - 1))]
+    for spool, mask, each in zip(spools, free, origins, strict=True):
+        spool.heldout = (spool.stays & ~mask) | (mask & np.isin(each, chosen))
+
+
+def _parts(spool: Spool, seed: int) -> U64:
+    """The places of the documents' own ids."""
+    found = np.zeros(len(spool), np.uint64)
+    for numbers, batch in spool.batches("id"):
+        found[numbers] = [place(seed, one) for one in batch["id"].to_pylist()]
+    return found

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from data_curation.candidates import Book, Candidate
-from data_curation.duplicates import Clusters, Pair
+import numpy as np
+from numpy.typing import NDArray
+
 from recipes.schema import Curation
 
+if TYPE_CHECKING:
+    from data_curation.candidates import Book
+    from data_curation.spool import Spool
+
+U64 = NDArray[np.uint64]
 PRETRAINING_HELDOUT_SHARE = 0.05
 
 
@@ -24,23 +30,34 @@ def position(seed: int, key: str) -> float:
     return place(seed, key) / 2**64
 
 
+def positions(places: U64) -> NDArray[np.float64]:
+    """``position`` for a column of places."""
+    return places.astype(np.float64) / 2.0**64
+
+
+def name_hash(name: str) -> int:
+    """A name in 64 bits, the same for the same name; 0 for none."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") if name else 0
+
+
 def entity_key(entity: str) -> str:
     """An entity's name for comparison: case, punctuation and blanks folded."""
     return re.sub(r"[\W_]+", " ", entity.casefold()).strip() or entity
 
 
-def held_out_entities(sources: Iterable[list[Candidate]], seed: int, share: float) -> set[str]:
-    """Keys of the entities kept for evaluation.
+def held_out_entities(sources: Iterable[U64], seed: int, share: float) -> U64:
+    """Places of the entities kept for evaluation, sorted, of each source's places of its documents' entities.
 
     Every source with at least two entities gets one on each side, whatever the hash says.
     """
-    lists = [sorted({entity_key(c.document.entity) for c in candidates}) for candidates in sources]
-    held = {key for keys in lists for key in keys if position(seed, key) < share}
-    for keys in lists:
-        if share > 0 and len(keys) > 1 and not held & set(keys):
-            held.add(min(keys, key=lambda key: position(seed, key)))
-        if share < 1 and len(keys) > 1 and set(keys) <= held:
-            held.remove(max(keys, key=lambda key: position(seed, key)))
+    lists = [np.unique(places) for places in sources]
+    everything = np.unique(np.concatenate([np.zeros(0, np.uint64), *lists]))
+    held = everything[positions(everything) < share]
+    for places in lists:
+        if share > 0 and len(places) > 1 and not np.isin(places, held).any():
+            held = np.union1d(held, places[:1])
+        if share < 1 and len(places) > 1 and np.isin(places, held).all():
+            held = np.setdiff1d(held, places[-1:])
     return held
 
 
@@ -49,42 +66,18 @@ def is_late(date: str | None, curation: Curation) -> bool:
     return bool(curation.holdout_from and date and f"{date}~" >= curation.holdout_from)
 
 
-def split(
-    candidates: list[Candidate], held: set[str], evaluate_synthetic: bool, curation: Curation, book: Book
-) -> list[Candidate]:
+def split(spool: Spool, held: U64, evaluate_synthetic: bool, curation: Curation, book: Book) -> None:
     """Mark the held-out side. Synthetic documents about a held-out entity go, unless they are what is measured.
 
     So do documents about the other entities that are too late to be trained on.
     """
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        heldout = entity_key(candidate.document.entity) in held
-        if heldout and candidate.document.synthetic and not evaluate_synthetic:
-            book.reject(candidate, "split", "entity_held_out", f"entity {candidate.document.entity}")
-        elif not heldout and is_late(candidate.document.date, curation):
-            book.reject(candidate, "split", "too_late_to_train", f"{candidate.document.date}, {curation.holdout_from}")
-        else:
-            kept.append(replace(candidate, heldout=heldout))
-    return kept
+    spool.heldout = np.isin(spool.facts["entity"], held)
+    written = spool.heldout & spool.facts["synthetic"] & (not evaluate_synthetic)
+    late = ~spool.heldout & spool.facts["late"]
 
+    def why(number: int, document: Any) -> tuple[str, str, str]:
+        if written[number]:
+            return "split", "entity_held_out", f"entity {document.entity}"
+        return "split", "too_late_to_train", f"{document.date}, {curation.holdout_from}"
 
-def drop_near_duplicates(
-    candidates: list[Candidate], clusters: Clusters, book: Book
-) -> tuple[list[Candidate], list[Pair]]:
-    """One document a cluster stays: its first held-out one, else its keeper. Returns the rest and the pairs dropped."""
-    dropped: set[int] = set()
-    pairs: list[Pair] = []
-    for group, best in zip(clusters.groups, clusters.keepers, strict=True):
-        keeper = next((number for number in group if candidates[number].heldout), best)
-        kept = candidates[keeper]
-        for number in group:
-            if number == keeper:
-                continue
-            crosses = kept.heldout and not candidates[number].heldout
-            near, jaccard = clusters.similarity[number]
-            reason = "near_duplicate_of_evaluation" if crosses else "near_duplicate"
-            detail = f"of {kept.document.id}; Jaccard {jaccard:.3f} with {candidates[near].document.id}"
-            book.reject(candidates[number], "duplicates", reason, detail)
-            pairs.append((kept.document.id, candidates[number].document.id, round(jaccard, 4)))
-            dropped.add(number)
-    return [one for number, one in enumerate(candidates) if number not in dropped], pairs
+    spool.reject(written | late, why, book)

@@ -5,21 +5,23 @@ Personal data goes first, though the other two cost less: what they reject is ke
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 from numpy.typing import NDArray
 
 from contracts.reports import TextCounts
 from data_curation.field_paths import lookup, text_of
-from data_curation.kernel import Wanted, scan
+from data_curation.kernel import Wanted, scan, texts_of
 from data_curation.language import UNDETERMINED, language_of
 from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
 from data_curation.quality import PASSES, detail, first_broken, for_house_rules, house_rules, rules_of
+from data_curation.sign_loop import looks_of
 from recipes.schema import Curation, PersonalDataAction, Source, Task
 from recipes.stage_sections import CurateSection
 from recipes.text_rules import QualityRule
@@ -50,6 +52,22 @@ class TextTally:
         self.numbers_before += result.numbers_before
         self.numbers_after += result.numbers_after
 
+    def merge(self, other: TextTally) -> None:
+        """Count another batch's."""
+        self.personal_data.update(other.personal_data)
+        self.kept.update(other.kept)
+        self.languages.update(other.languages)
+        self.numbers_before += other.numbers_before
+        self.numbers_after += other.numbers_after
+
+    @classmethod
+    def from_json(cls, told: str) -> TextTally:
+        """What ``json.dumps(vars(tally))`` told."""
+        tally = cls()
+        for name, value in json.loads(told).items():
+            setattr(tally, name, Counter(value) if isinstance(value, dict) else value)
+        return tally
+
 
 @dataclass(frozen=True)
 class TextSteps:
@@ -64,11 +82,14 @@ class TextSteps:
     tasks: tuple[Task, ...]
     person_fields: tuple[str, ...]
 
-    def without_personal_data(self, text: str, row: dict[str, Any]) -> Cleaned:
-        """The text with placeholders; values that a task asks for or shows stay. ``keep``: as it is."""
+    def without_personal_data(self, texts: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Cleaned]:
+        """The texts with placeholders; values that a task asks for or shows stay. ``keep``: as they are."""
         if self.personal_data == "keep":
-            return Cleaned(text)
-        return cleaned(text, self.allowed, self._asked(row), self._people(row))
+            return [Cleaned(text) for text in texts]
+        return [
+            cleaned(text, self.allowed, self._asked(row), self._people(row), look)
+            for text, row, look in zip(texts, rows, looks_of(texts, texts_of(texts)), strict=True)
+        ]
 
     def metadata(self, row: dict[str, Any]) -> dict[str, Any]:
         """Short scalars of a row, enough to find it again; the text itself is not repeated, nor personal data."""
@@ -79,14 +100,26 @@ class TextSteps:
             return short
         return {key: self._clean_value(key, value) for key, value in short.items()}
 
-    def reasons(self, texts: Sequence[str], tally: TextTally) -> list[Reason | None]:
-        """Why each text falls, None for those that may stay: the house's rules, language, published rules."""
+    def judged(
+        self, texts: Sequence[str], early: Sequence[Reason | None], tally: TextTally
+    ) -> tuple[list[Reason | None], NDArray[np.int64]]:
+        """Why each text falls, None for those that may stay, and the texts' tokens.
+
+        First the reason that is there ``early``, then the house's rules, language, published rules.
+        """
         rows = counted(texts)
-        reasons = _broken(for_house_rules(rows), house_rules(self.curation))
-        for number, text in enumerate(texts):
-            reasons[number] = reasons[number] or self._other_language(text, tally)
+        tokens = rows["tokens"].astype(np.int64)
+        house = _broken(for_house_rules(rows), house_rules(self.curation))
         published = _broken(rows, self.rules)
-        return [reason or later for reason, later in zip(reasons, published, strict=True)]
+        reasons: list[Reason | None] = []
+        for number, text in enumerate(texts):
+            if not text.isascii():
+                tokens[number] = len(text.split())  # Unicode's blanks divide, too
+            reason = early[number] or house[number]
+            if early[number] is None and house[number] is None:
+                reason = self._other_language(text, tally)
+            reasons.append(reason or published[number])
+        return reasons, tokens
 
     def _other_language(self, text: str, tally: TextTally) -> Reason | None:
         if not self.languages:
@@ -122,8 +155,7 @@ class TextSteps:
 
 def counted(texts: Sequence[str]) -> NDArray[Any]:
     """The counts of many texts, by the kernel: rows of ``text_statistics.ROW``."""
-    batch = pa.array([text.encode("utf-8", "replace") for text in texts], pa.large_binary()).cast(pa.large_string())
-    return scan(batch, ONLY_COUNTS).statistics
+    return scan(texts_of(texts), ONLY_COUNTS).statistics
 
 
 def _broken(rows: NDArray[Any], rules: Mapping[str, QualityRule]) -> list[Reason | None]:

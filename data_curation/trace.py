@@ -7,16 +7,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from contracts.documents import Document
 from contracts.reports import LengthBin
-from data_curation.dataset import Place
+from data_curation.dataset import NO_PART, Part, Shards, regrouped
+from data_curation.spool import BODY
 
 FILE = "documents.parquet"
 BATCH = 10_000
@@ -33,6 +36,9 @@ COLUMNS = pa.schema(
 )  # fmt: skip
 
 
+READ = tuple(name for name in BODY.names if name in COLUMNS.names and name != "row")
+
+
 @dataclass
 class Measured:
     """What the rows add up to."""
@@ -44,14 +50,18 @@ class Measured:
     """Accepted or not, to the power of two below the characters, to documents."""
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count one document; a note about an example is none."""
-        key = (row["source"], row["synthetic"])
-        if row["outcome"] == "accepted":
-            self.accepted_tokens[key] += row["tokens"]
-        elif row["outcome"] == "rejected":
+        """Count a document that fell; a note about an example is none."""
+        if row["outcome"] == "rejected":
+            key = (row["source"], row["synthetic"])
             self.rejected_tokens.setdefault(key, Counter())[row["reason"]] += row["tokens"]
-        if row["outcome"] != "example":
-            self.lengths[row["outcome"] == "accepted"][max(0, row["chars"].bit_length() - 1)] += 1
+            self.lengths[False][max(0, row["chars"].bit_length() - 1)] += 1
+
+    def add_accepted(self, source: str, facts: NDArray[Any]) -> None:
+        """Count accepted documents (``spool.FACTS``)."""
+        for synthetic in (False, True):
+            self.accepted_tokens[source, synthetic] += int(facts["tokens"][facts["synthetic"] == synthetic].sum())
+        powers = np.frexp(np.maximum(facts["chars"], 1))[1] - 1
+        self.lengths[True].update(powers.tolist())
 
     def bins(self) -> list[LengthBin]:
         """The histogram, without a gap."""
@@ -62,11 +72,13 @@ class Measured:
         ]
 
 
-def write_trace(out_dir: Path, accepted: Iterable[Document], places: Mapping[str, Place]) -> Measured:
+def write_trace(out_dir: Path, parts: Iterable[Part], shards: Shards) -> Measured:
     """Write the table from the accepted documents and ``rejected.jsonl``; memory is bounded by a batch."""
     measured = Measured()
-    rows = _rows(out_dir, accepted, places)
     with pq.ParquetWriter(out_dir / FILE, COLUMNS, compression="zstd") as out:
+        for table in regrouped(_accepted(parts, shards, measured), repeat(BATCH)):
+            out.write_table(table)
+        rows = _fallen(out_dir)
         while batch := list(islice(rows, BATCH)):
             for row in batch:
                 measured.add(row)
@@ -74,13 +86,30 @@ def write_trace(out_dir: Path, accepted: Iterable[Document], places: Mapping[str
     return measured
 
 
-def _rows(out_dir: Path, accepted: Iterable[Document], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
-    for document in accepted:
-        place = places.get(document.id)
-        told = document.model_dump(include={"id", "source", "synthetic", "licence", "entity", "date", "origin"})
-        told |= {"chars": len(document.text), "tokens": len(document.text.split())}
-        told |= {"shard": place and place.shard, "row": place and place.row}
-        yield _row("accepted", told)
+def _accepted(parts: Iterable[Part], shards: Shards, measured: Measured) -> Iterator[pa.Table]:
+    for part in parts:
+        places = _places(shards.rows.get((part.use, part.split), {}))
+        for spool, numbers, batch in part.batches(*READ):
+            facts = spool.facts[numbers]
+            measured.add_accepted(spool.source, facts)
+            files, rows = zip(*islice(places, len(batch)), strict=True)
+            made = {
+                "outcome": pa.repeat("accepted", len(batch)), "source": pa.repeat(spool.source, len(batch)),
+                "part": pc.if_else(pc.equal(batch["part"], ""), NO_PART, batch["part"]),
+                "chars": pa.array(facts["chars"], pa.int64()), "tokens": pa.array(facts["tokens"], pa.int64()),
+                "shard": pa.array(files, pa.string()), "row": pa.array(rows, pa.int64()),
+            }  # fmt: skip
+            columns = {name: batch[name] for name in READ} | made
+            empty = pa.nulls(len(batch), pa.string())
+            yield pa.table([columns.get(name, empty) for name in COLUMNS.names], schema=COLUMNS)
+
+
+def _places(shards: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Shard and row of a part's documents, in order."""
+    return ((name, row) for name, size in shards.items() for row in range(size))
+
+
+def _fallen(out_dir: Path) -> Iterator[dict[str, Any]]:
     with (out_dir / "rejected.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             told = json.loads(line)

@@ -39,6 +39,8 @@ class CurateSection(Section):
     """Of the trade: no personal data, whatever they look like."""
     curated_on: date | None = not_identity(None)
     """For the dataset card."""
+    workers: int = not_identity(0, ge=0)
+    """Processes and threads, 0 for one a core; the outcome is the same for any number."""
 
 
 class InboxCardSection(Section):

@@ -2,7 +2,8 @@
 
     .venv/bin/python -m benchmarks.curation.memory [--gib 5] [--most-gib 2] [--sentences FOLDER] [--scratch FOLDER]
 
-Ends with 1 where the stage took more than --most-gib. The last line is JSON.
+Of several sizes (``--gib 0.25 0.5``) the slope is told: bytes of memory a further document takes. Ends with 1 where the
+stage took more than --most-gib. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.curation.corpus import sentences
 from benchmarks.curation.measured import run
@@ -30,21 +32,33 @@ SENTENCES = 20
 
 
 def main() -> None:
-    """Write the file, run the stage, say what it took."""
+    """Write the files, run the stage over each, say what it took."""
     told = _arguments()
-    with tempfile.TemporaryDirectory(prefix="memory-", dir=told.scratch) as scratch:
+    pool = sentences(told.sentences)
+    results = [_measured(size, pool, told.workers, told.scratch) for size in sorted(told.gib)]
+    first, last = results[0], results[-1]
+    said: dict[str, Any] = {"workers": told.workers, "sizes": results}
+    if len(results) > 1:
+        grown = (last["peak_mib"] - first["peak_mib"]) * 2**20
+        said["bytes_a_further_document"] = round(grown / (last["documents"] - first["documents"]))
+    print(json.dumps(said))
+    sys.exit(int(last["peak_mib"] > 1_024 * told.most_gib))
+
+
+def _measured(gib: float, pool: list[str], workers: int, folder: Path | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="memory-", dir=folder) as scratch:
         place = Path(scratch)
         (place / "corpus").mkdir()
         (place / "out").mkdir()
-        documents = write_jsonl(place / "corpus" / "large.jsonl", int(told.gib * 2**30), sentences(told.sentences))
+        documents = write_jsonl(place / "corpus" / "large.jsonl", int(gib * 2**30), pool)
         asked = [{"id": "q1", "question": "How many cents are in two dollars?", "answer": "200"}]
         (place / "corpus" / "questions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
-        (place / "section.json").write_text(_section(place / "corpus").model_dump_json())
+        (place / "section.json").write_text(_section(place / "corpus", workers).model_dump_json())
         taken = run([sys.executable, "-c", STAGE, place / "section.json", place / "out"], CHECKOUT)
-    result = {"gib": told.gib, "documents": documents, **taken.as_json()}
+    result = {"gib": gib, "documents": documents, **taken.as_json()}
     result["cpu_us_a_document"] = round(taken.cpu_seconds / documents * 1e6, 1)
-    print(json.dumps(result))
-    sys.exit(int(taken.peak_mib > 1_024 * told.most_gib))
+    print(json.dumps(result), file=sys.stderr)
+    return result
 
 
 def write_jsonl(path: Path, size: int, pool: list[str], seed: int = 3) -> int:
@@ -58,7 +72,7 @@ def write_jsonl(path: Path, size: int, pool: list[str], seed: int = 3) -> int:
     return documents
 
 
-def _section(corpus: Path) -> CurateSection:
+def _section(corpus: Path, workers: int) -> CurateSection:
     large = Source(path="large.jsonl", use="pretraining", licence="CC0-1.0", max_documents=1_000_000_000)
     questions = Source(path="questions.jsonl", use="tasks", licence="CC0-1.0", text="question")
     asked = Task(source="questions", prompt="{text}\nAnswer as JSON: answer.", fields={"answer": "answer"})
@@ -68,12 +82,14 @@ def _section(corpus: Path) -> CurateSection:
         tasks={"asked": asked},
         system_prompt="Answer.",
         corpus=corpus,
+        workers=workers,
     )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--gib", type=float, default=5.0)
+    parser.add_argument("--gib", type=float, nargs="+", default=[5.0])
+    parser.add_argument("--workers", type=int, default=0, help="0: one a core")
     parser.add_argument("--most-gib", type=float, default=2.0)
     parser.add_argument("--sentences", type=Path, help="folder of jsonl files with English prose; the house's own else")
     parser.add_argument("--scratch", type=Path, help="folder with room for the file and what the stage writes")

@@ -13,8 +13,9 @@ from contracts.documents import Document
 from contracts.errors import InputError
 from data_curation.band_index import BandIndex, Seen
 from data_curation.candidates import Candidate
-from data_curation.drop_prints import Drop, batches_of, drop_of
+from data_curation.drop_prints import Drop, drop_of
 from recipes.schema import Curation
+from tests.data_curation.in_memory import batches_of
 
 CURATION = Curation(licences=("CC0-1.0",))
 SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "zu"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contracts.artifacts import Artifact, broken_files, publish
@@ -14,7 +15,8 @@ from contracts.documents import ChatExample, Document, PreferencePair, read_json
 from contracts.errors import GateError, InputError, LicenceError, RecipeError
 from contracts.reports import CurationCard
 from contracts.stage import StageSpec
-from data_curation.curate import curate, shared_out
+from data_curation.curate import curate
+from data_curation.example_file import ExampleFile
 from recipes.schema import Source
 from tests.data_curation.corpus_sample import RIVERS, corpus, lease, lines, section, story, write_rows, written
 
@@ -82,12 +84,21 @@ def test_written_documents_past_those_for_tuning_are_for_students_only(tmp_path:
     assert {json.dumps(pair["prompt"]) for pair in lines(out, "pairs.jsonl")} <= asked
 
 
-def test_examples_over_a_tasks_limit_are_left_to_students() -> None:
-    made = [example(number, synthetic=number > 2) for number in range(6)]
-    tuning, rest = shared_out(made, documents=2, most=4)
-    assert [one.id for one in tuning] == ["e0", "e1", "e2", "e3"]
-    assert [one.id for one in rest] == ["e4", "e5"]
-    assert shared_out(made, documents=None, most=99) == (made, [])
+def test_examples_over_a_tasks_limit_are_left_to_students(tmp_path: Path) -> None:
+    made = ExampleFile(tmp_path / "made.jsonl", seed=7)
+    examples = [example(number, synthetic=number > 2) for number in range(6)]
+    made.add(examples, {"rent": 1})
+    made.add([examples[0].model_copy(update={"id": "the same prompt again"})])
+    made.close()
+    assert [one for one, _ in made.read(range(6))] == examples and len(made) == 6
+    assert [wrong for _, wrong in made.read([5, 0])] == [{"rent": 1}] * 2
+    tuning, rest = made.shared_out(np.arange(6), documents=2, most=4)
+    assert (tuning.tolist(), rest.tolist()) == ([0, 1, 2, 3], [4, 5])
+    tuning, rest = made.shared_out(np.array([5, 3, 1, 4, 0, 2]), documents=1, most=99)
+    assert (tuning.tolist(), rest.tolist()) == ([5, 1, 0, 2], [3, 4]), "the first written document in that order"
+    assert made.shared_out(np.arange(6), documents=None, most=99)[0].tolist() == list(range(6))
+    assert sorted(made.ordered().tolist()[:3]) == [0, 1, 2], "real ones first"
+    assert [json.loads(line) for line in made.lines([4])] == [examples[4].model_dump(mode="json")]
 
 
 def example(number: int, synthetic: bool) -> ChatExample:

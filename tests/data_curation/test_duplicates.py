@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from contracts.answers import numbers
 from contracts.documents import Document
 from data_curation.candidates import Candidate
-from data_curation.duplicates import Clusters, find_clusters, large_clusters
+from data_curation.duplicates import Clusters, Members, find_clusters, large_clusters
+from data_curation.guard import Compared
+from data_curation.kernel import texts_of
+from data_curation.prints import boilerplate_of
 from recipes.schema import Curation
+from tests.data_curation.in_memory import entity_hashes
 
 CURATION = Curation(licences=("CC0-1.0", "MIT", "CC-BY-4.0"))
 SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "zu"]
@@ -35,8 +41,29 @@ def candidate(
     return Candidate(document, {}, named_entity=bool(entity), heldout=heldout)
 
 
+def clusters_of(
+    members: list[Candidate], curation: Curation, tell_reports_apart: bool, workers: int = 1, batch: int = 1_024
+) -> Clusters:
+    texts = texts_of([one.document.text for one in members])
+    known = Members(
+        np.arange(len(members)), entity_hashes(members), np.array([one.heldout for one in members]),
+        pa.array([one.document.date for one in members], pa.string()),
+        pa.array([one.document.licence for one in members]),
+    )  # fmt: skip
+    batches = (texts.slice(start, batch) for start in range(0, len(texts), batch))
+    how = Compared(boilerplate_of(texts, curation), tell_reports_apart)
+    return find_clusters(batches, known, how, curation, workers)
+
+
+def groups_of(clusters: Clusters) -> list[list[int]]:
+    found: dict[int, list[int]] = {}
+    for first, number in zip(clusters.cluster.tolist(), clusters.members.tolist(), strict=True):
+        found.setdefault(first, []).append(number)
+    return list(found.values())
+
+
 def names(clusters: Clusters, members: list[Candidate]) -> set[frozenset[str]]:
-    return {frozenset(members[one].document.id for one in group) for group in clusters.groups}
+    return {frozenset(members[one].document.id for one in group) for group in groups_of(clusters)}
 
 
 def words(chance: random.Random, count: int) -> str:
@@ -62,12 +89,12 @@ def test_leases_on_one_form_survive_and_their_copies_do_not(count: int, by_facts
     copies = [
         candidate(f"copy-{n}", lease(n).replace("Harbour", "HARBOUR").replace("\n", " ")) for n in range(0, count, 3)
     ]
-    clusters = find_clusters([*members, *copies], CURATION, tell_reports_apart=by_facts)
+    clusters = clusters_of([*members, *copies], CURATION, tell_reports_apart=by_facts)
     expected = {frozenset((f"lease-{n}", f"copy-{n}")) for n in range(0, count, 3)}
     if by_facts or count >= 30:
         assert names(clusters, [*members, *copies]) == expected, "figures or boilerplate tell them apart"
     else:
-        assert expected and clusters.groups, "four documents are too few to tell what is form: figures must"
+        assert expected and groups_of(clusters), "four documents are too few to tell what is form: figures must"
 
 
 def test_figures_join_what_would_cross_the_split() -> None:
@@ -79,9 +106,9 @@ def test_figures_join_what_would_cross_the_split() -> None:
         candidate("d", body + " Rent 400.", "Elm", heldout=True),
         candidate("e", body + " Rent 500.", "Elm"),
     ]
-    assert names(find_clusters(members[:2], CURATION, True), members) == set()
-    assert names(find_clusters(members[:3], CURATION, True), members) == {frozenset("abc")}
-    assert names(find_clusters(members[3:], CURATION, True), members[3:]) == set(), "two reports about one entity"
+    assert names(clusters_of(members[:2], CURATION, True), members) == set()
+    assert names(clusters_of(members[:3], CURATION, True), members) == {frozenset("abc")}
+    assert names(clusters_of(members[3:], CURATION, True), members[3:]) == set(), "two reports about one entity"
 
 
 def test_the_keeper_is_the_earliest_then_the_most_complete_then_of_the_best_licence() -> None:
@@ -94,9 +121,9 @@ def test_the_keeper_is_the_earliest_then_the_most_complete_then_of_the_best_lice
         candidate("long, best licence", body + " END", date="2020-01-01", licence="CC0-1.0"),
         candidate("no date at all", body + " end of it", date="yesterday"),
     ]
-    clusters = find_clusters(members, CURATION, tell_reports_apart=False)
-    assert [members[one].document.id for one in clusters.keepers] == ["long, best licence"]
-    assert set(clusters.similarity) == set(range(6))
+    clusters = clusters_of(members, CURATION, tell_reports_apart=False)
+    assert [members[one].document.id for one in set(clusters.keepers.tolist())] == ["long, best licence"]
+    assert clusters.members.tolist() == list(range(6))
 
 
 def test_every_pair_that_is_joined_has_that_jaccard() -> None:
@@ -109,39 +136,44 @@ def test_every_pair_that_is_joined_has_that_jaccard() -> None:
             for place in chance.sample(range(150), edits):
                 changed[place] = "changed" + str(place)
             members.append(candidate(f"{base}/{edits}", " ".join(changed)))
-    clusters = find_clusters(members, CURATION, tell_reports_apart=False)
+    clusters = clusters_of(members, CURATION, tell_reports_apart=False)
 
     def shingles(number: int) -> set[tuple[str, ...]]:
         found = members[number].document.text.split()
         return {tuple(found[at : at + 5]) for at in range(len(found) - 4)}
 
-    for number, (other, jaccard) in clusters.similarity.items():
+    for number, other, jaccard in zip(clusters.members, clusters.near, clusters.jaccard, strict=True):
         one, two = shingles(number), shingles(other)
         assert jaccard == pytest.approx(len(one & two) / len(one | two)) and jaccard >= 0.8
-    together = {frozenset(group) for group in clusters.groups}
+    together = {frozenset(group) for group in groups_of(clusters)}
     assert len(together) == 60, "no document of another text, and every text has its copies"
-    assert sum(4 * base + 1 in group for base, group in enumerate(map(set, clusters.groups))) == 60
+    assert sum(4 * base + 1 in group for base, group in enumerate(map(set, groups_of(clusters)))) == 60
 
 
 def test_any_number_of_workers_finds_the_same_clusters() -> None:
     members = [candidate(f"lease-{n}", lease(n % 1_500)) for n in range(2_500)]
-    found = [find_clusters(members, CURATION, True, workers=workers) for workers in (1, 4)]
-    assert found[0] == found[1] and len(found[0].groups) == 1_000
+    told = []
+    for workers, batch in ((1, 1_024), (4, 1_024), (3, 100)):
+        found = clusters_of(members, CURATION, True, workers, batch)
+        told.append([one.tolist() for one in vars(found).values()])
+    assert told[0] == told[1] == told[2] and len(found.sizes) == 1_000
 
 
 def test_many_documents_that_share_all_but_a_little_are_compared_in_time_and_named() -> None:
     body = words(random.Random(2), 300)
     members = [candidate(str(number), body + f" number {number}") for number in range(3_000)]
-    clusters = find_clusters(members[:5], CURATION, tell_reports_apart=False)
-    assert len(clusters.groups) == 1
-    clusters = find_clusters(members, CURATION, tell_reports_apart=False)
-    assert [len(group) for group in clusters.groups] == [3_000]
-    assert large_clusters("s", members, clusters, CURATION) == ["s: 3000 documents are held for copies of 0"]
+    clusters = clusters_of(members[:5], CURATION, tell_reports_apart=False)
+    assert len(groups_of(clusters)) == 1
+    clusters = clusters_of(members, CURATION, tell_reports_apart=False)
+    assert [len(group) for group in groups_of(clusters)] == [3_000]
+    assert large_clusters("s", lambda one: members[one].document.id, clusters, CURATION) == [
+        "s: 3000 documents are held for copies of 0"
+    ]
 
 
 def test_texts_without_words_are_copies_only_when_they_are_equal() -> None:
     members = [candidate(name, text) for name, text in zip("abcde", ["", "***", "---", "*** ", "one"], strict=True)]
-    assert names(find_clusters(members, CURATION, True), members) == {frozenset("bd")}
+    assert names(clusters_of(members, CURATION, True), members) == {frozenset("bd")}
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -153,10 +185,10 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 def test_real_listings_that_differ_in_their_facts_survive(shared_data: Path) -> None:
     found = list(rows(shared_data / "real_estate/airbnb_listings/data.jsonl"))
     members = [candidate(row["id"], f"{row['name']}\n{row['description']}") for row in found]
-    clusters = find_clusters(members, CURATION, tell_reports_apart=True)
-    removed = sum(len(group) - 1 for group in clusters.groups)
+    clusters = clusters_of(members, CURATION, tell_reports_apart=True)
+    removed = sum(len(group) - 1 for group in groups_of(clusters))
     assert 0 < removed < 0.1 * len(members)
-    for group in clusters.groups:
+    for group in groups_of(clusters):
         assert len({frozenset(numbers(members[one].document.text)) for one in group}) == 1
 
 
@@ -166,7 +198,7 @@ def test_real_contracts_on_common_forms_survive(shared_data: Path) -> None:
     text = max((key for key in found[0] if isinstance(found[0][key], str)), key=lambda key: len(found[0][key]))
     members = [candidate(str(number), row[text]) for number, row in enumerate(found)]
     copies = [candidate(f"copy {number}", members[number].document.text + " ") for number in range(0, len(members), 10)]
-    clusters = find_clusters([*members, *copies], CURATION, tell_reports_apart=True)
+    clusters = clusters_of([*members, *copies], CURATION, tell_reports_apart=True)
     exact = len({member.document.text for member in members})
-    kept = len(members) + len(copies) - sum(len(group) - 1 for group in clusters.groups)
+    kept = len(members) + len(copies) - sum(len(group) - 1 for group in groups_of(clusters))
     assert 0.98 * exact <= kept <= exact

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data_curation import language
 from data_curation.language import UNDETERMINED, language_of
 
 CASES: dict[str, dict[str, list[str]]] = yaml.safe_load(
@@ -60,9 +61,14 @@ def test_what_is_no_text_ends_in_a_code(text: str) -> None:
         ("real_estate/cfpb_mortgage_regs", "text"),
     ],
 )
-def test_no_real_document_is_taken_for_another_language(shared_data: Path, file: str, key: str) -> None:
-    told = []
+def test_no_real_document_is_taken_for_another_language(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, file: str, key: str
+) -> None:
+    texts = []
     for line in (shared_data / file / "data.jsonl").read_text(encoding="utf-8").splitlines()[:400]:
         value = json.loads(line).get(key) or ""
-        told.append(language_of(" ".join(value) if isinstance(value, list) else value))
+        texts.append(" ".join(value) if isinstance(value, list) else value)
+    told = [language_of(text) for text in texts]
     assert set(told) <= {"en", UNDETERMINED} and told.count("en") > 0.9 * len(told)
+    monkeypatch.setattr(language, "_plainly_english", lambda words: False)
+    assert [language_of(text) for text in texts] == told, "the model says of plain English what it is"

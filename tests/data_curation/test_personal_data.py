@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.answers import NUMBER
 from data_curation.personal_data import KINDS, allow_list, cleaned, find
+from data_curation.personal_signs import signs_of
+from data_curation.sign_loop import looks_of
 from recipes.load import verticals
 from recipes.text_rules import identifiers
 
@@ -107,3 +112,22 @@ def test_precision_and_recall_on_cases_that_nothing_was_tuned_on() -> None:
         missed += (wanted - found).total()
     assert right + missed >= 50
     assert right / (right + wrong) >= 0.94 and right / (right + missed) >= 0.95
+
+
+PIECES = [
+    "Contact: Ana Lund", "born", "dob", "I’m ", "i'm ", "we’re here", "\nCheers, Bo", "@", "(at)", "::", ":", "adreſs",
+    "addreß", "ﬁrm host", "1,234.5", "12.3.4.5", "555-0143", "(202) 555-0143", "2019-2020", "31.12.1999", "٣٤", "²",
+    "½", "…", "– A", "- B", "\u212a", " resid ", "c/o", "PREPARED BY", "€ 5", "1,.5", "7.", ".7", "1.2.3.4.5", "é",
+    "\n",
+]  # fmt: skip
+
+
+def test_the_look_at_many_texts_is_that_at_each() -> None:
+    chance = random.Random(5)
+    texts = ["", "\ncheers", "cheers", *PIECES]
+    texts += ["".join(chance.choices([*PIECES, " ", "a"], k=chance.randint(1, 30))) for _ in range(3_000)]
+    looks = looks_of(texts, pa.array(texts, pa.large_string()))
+    for text, (signs, numbers) in zip(texts, looks, strict=True):
+        assert signs == signs_of(text), repr(text)
+        assert numbers == len(NUMBER.findall(text)), repr(text)
+    assert len({tuple(vars(signs).values()) for signs, _ in looks}) > 100

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
-from contracts.documents import Document
 from contracts.errors import RecipeError
 from data_curation.coverage import coverage, seen
 from recipes import ontology, text_rules
@@ -58,11 +58,11 @@ def test_a_concept_in_a_file_is_counted_without_a_line_of_python(tmp_path: Path)
     path = tmp_path / "ontology.yaml"
     path.write_text("concepts: {tidal_rent: {phrases: [tidal rent, rent of the tide], source: a test}}")
     known = ontology.read(path)
-    documents = [
-        Document(id=str(n), text=text, source="s", licence="MIT", synthetic=n == 3)
-        for n, text in enumerate(["A Tidal\nRent was due.", "tidal rents", "the rent-of-the-tide", "tidal rent"])
-    ]
-    (line,) = coverage(seen(documents, known, Inbox()), known, {"tidal_rent": 2})
+    texts = ["A Tidal\nRent was due.", "tidal rents", "the rent-of-the-tide", "tidal rent"]
+    nothing = pa.nulls(4, pa.string())
+    synthetic = [False, False, False, True]
+    batch = pa.record_batch({"text": texts, "file": nothing, "date": nothing, "synthetic": synthetic})
+    (line,) = coverage(seen([batch], known, Inbox()), known, {"tidal_rent": 2})
     assert (line.documents, line.required, line.source) == (2, 2, "a test"), "a written document covers nothing"
 
 
