@@ -44,13 +44,17 @@ class Facts(NamedTuple):
     heldout: NDArray[np.bool_]
 
 
-def shared_keys(keys: U64, usable: NDArray[np.bool_]) -> U64:
+def low_bits(documents: int) -> np.uint64:
+    """The bits of a packed key that hold the document's number."""
+    return np.uint64((1 << max(1, documents.bit_length())) - 1)
+
+
+def shared_keys(keys: U64, usable: NDArray[np.bool_], low: np.uint64) -> U64:
     """Packed keys of one band, sorted, of documents that share theirs: high bits of the key, low bits of the document.
 
     Documents that are not ``usable`` are left out.
     """
     numbers = np.flatnonzero(usable).astype(np.uint64)
-    low = np.uint64((1 << max(1, len(keys).bit_length())) - 1)
     packed = np.sort((keys[usable] & ~low) | numbers)
     same = (packed[1:] & ~low) == (packed[:-1] & ~low)
     shared = np.zeros(len(packed), np.bool_)
@@ -136,12 +140,24 @@ def join(parent: Ints, one: Any, other: Any) -> None:
 
 
 @loop
-def roots(parent: Ints) -> Ints:
-    """The first document of every document's cluster."""
-    found = np.empty_like(parent)
-    for number in range(parent.size):
-        found[number] = root(parent, number)
-    return found
+def roots(documents: int, edges: Ints) -> Ints:
+    """The first document of every document's cluster, from the pairs that are joined."""
+    parent = np.arange(documents)
+    for number in range(edges.shape[0]):
+        join(parent, edges[number, 0], edges[number, 1])
+    for number in range(documents):
+        parent[number] = root(parent, number)
+    return parent
+
+
+@loop
+def join_groups(parent: Ints, members: Ints, ends: Ints) -> None:
+    """Make one cluster of each group of documents; the groups stand one after the other."""
+    start = 0
+    for number in range(ends.size):
+        for at in range(start + 1, ends[number]):
+            join(parent, members[start], members[at])
+        start = ends[number]
 
 
 @loop

@@ -6,9 +6,9 @@ key are compared by their shingles, which lie in a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data_curation.kernel import Wanted, scan, scan_all
 from data_curation.minhash import common_table
-from data_curation.near_pairs import Facts, join, join_band, roots, sets_of, shared_keys
+from data_curation.near_pairs import Facts, Sets, join_band, low_bits, roots, sets_of, shared_keys
 from data_curation.shingle_store import ShingleStore
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class Prints:
     """The table of the source's boilerplate that ``bands`` were made without."""
 
 
+class NearEdges(NamedTuple):
+    """Verified pairs (later, earlier) in the order of bands and of keys within them; their Jaccard; their band."""
+
+    edges: Ints
+    likeness: NDArray[np.float64]
+    band: Ints
+
+
 def prints_of(batches: Iterable[pa.Array], what: Wanted, file: BinaryIO, workers: int = 1) -> Prints:
     """Prints of texts in batches; their shingles go to ``file``, so memory is about 150 bytes a document."""
     store, parts = ShingleStore(file), []
@@ -83,34 +91,67 @@ def cluster(prints: Prints, curation: Curation, facts: Facts | None = None) -> t
     Documents that ``facts`` tell apart are not joined by a comparison.
     """
     documents = len(prints.words)
-    parent, first_with = np.arange(documents), _first_with(prints.content)
-    copies = np.flatnonzero(first_with != parent)
-    edges, likeness = np.zeros((documents, 2), np.int64), np.ones(documents)
-    for number, copy in enumerate(copies):
-        edges[number] = copy, first_with[copy]
-        join(parent, copy, first_with[copy])
-    usable = (first_with == np.arange(documents)) & (prints.words > 0)
-    low = np.uint64((1 << max(1, documents.bit_length())) - 1)
-    shared = [shared_keys(np.ascontiguousarray(prints.bands[:, band]), usable) for band in range(curation.bands)]
-    compared = np.unique(np.concatenate([packed & low for packed in shared])).astype(np.int64)
-    place = np.full(documents, -1, np.int64)
-    place[compared] = np.arange(len(compared))
-    sets = sets_of(*prints.store.read(compared), prints.common)
-    failed, joined = np.zeros(FAILED_PAIRS, np.uint64), len(copies)
-    told = facts or Facts(prints.figures, prints.figures, np.zeros(documents, np.bool_))
-    for band, packed in enumerate(shared):
-        keys = np.ascontiguousarray(prints.bands[:, band])
-        joined = join_band(packed, low, keys, place, sets, told, facts is not None,
-                           curation.near_duplicate_jaccard, parent, failed, edges, likeness, joined)  # fmt: skip
-    return roots(parent), edges[:joined], likeness[:joined]
+    copies = exact_copies(prints.content)
+
+    def read(compared: Ints) -> Sets:
+        return sets_of(*prints.store.read(compared), prints.common)
+
+    usable = distinct(copies, prints.words)
+    low, threshold = low_bits(documents), curation.near_duplicate_jaccard
+    near = near_edges(prints.bands, usable, low, read, facts, threshold)
+    return joined(documents, copies, near.edges, near.likeness)
 
 
-def _first_with(content: U64) -> Ints:
-    """For every document the first one with its content."""
+def joined(
+    documents: int, copies: Ints, edges: Ints, likeness: NDArray[np.float64]
+) -> tuple[Ints, Ints, NDArray[np.float64]]:
+    """What ``cluster`` returns, from exact copies and the verified pairs."""
+    together = np.concatenate([copies, edges])
+    return roots(documents, together), together, np.concatenate([np.ones(len(copies)), likeness])
+
+
+def exact_copies(content: U64) -> Ints:
+    """(copy, first) for every document whose content an earlier one has."""
     order = np.lexsort((content[:, 1], content[:, 0]))
     ordered = content[order]
     starts = np.ones(len(order), np.bool_)
     starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    firsts = np.empty(len(order), np.int64)
-    firsts[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
-    return firsts
+    first_with = np.empty(len(order), np.int64)
+    first_with[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
+    copies = np.flatnonzero(first_with != np.arange(len(order)))
+    return np.stack([copies, first_with[copies]], axis=1)
+
+
+def distinct(copies: Ints, words: Ints) -> NDArray[np.bool_]:
+    """Which documents are compared: those with words that are no exact copies."""
+    usable = words > 0
+    usable[copies[:, 0]] = False
+    return usable
+
+
+def near_edges(
+    bands: U64, usable: NDArray[np.bool_], low: np.uint64, read: Callable[[Ints], Sets], facts: Facts | None,
+    threshold: float,
+) -> NearEdges:  # fmt: skip
+    """Compare the usable documents that share a band key, and join those that are alike.
+
+    ``read`` gives the shingle sets of documents; it is asked once, for those that are compared. ``low`` are bits that
+    keys do not need to agree in (``low_bits`` of all documents, of which these may be a part).
+    """
+    documents, by_band = len(bands), np.ascontiguousarray(bands.T)
+    shared = [shared_keys(keys, usable, low) for keys in by_band]
+    place = np.full(documents, -1, np.int64)
+    for packed in shared:
+        place[(packed & low).astype(np.int64)] = 0
+    compared = np.flatnonzero(place == 0)
+    place[compared] = np.arange(len(compared))
+    sets, none = read(compared), np.zeros(0, np.uint64)
+    told = facts or Facts(none, none, np.zeros(0, np.bool_))
+    parent, failed, found = np.arange(documents), np.zeros(FAILED_PAIRS, np.uint64), 0
+    edges, likeness, band = np.zeros((documents, 2), np.int64), np.ones(documents), np.zeros(documents, np.int64)
+    for number, packed in enumerate(shared):
+        before = found
+        found = join_band(packed, low, by_band[number], place, sets, told, facts is not None, threshold, parent, failed,
+                          edges, likeness, found)  # fmt: skip
+        band[before:found] = number
+    return NearEdges(edges[:found], likeness[:found], band[:found])
