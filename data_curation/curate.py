@@ -46,6 +46,7 @@ from data_curation.loading import (
     spooled,
 )
 from data_curation.output import USES, write_output
+from data_curation.ray_runner import Ray, ray_of
 from data_curation.reading import find_files, read_rows, require_corpus
 from data_curation.removal import drop_removed
 from data_curation.shaping import Raw, compiled
@@ -88,8 +89,8 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     earlier = earlier_of(inputs)
     book = open_book(out_dir)
     try:
-        with _scratch(out_dir) as scratch:
-            card = _curated(section, inputs.get("written"), earlier, out_dir, scratch, book)
+        with _scratch(out_dir) as scratch, ray_of(section, out_dir) as ray:
+            card = _curated(section, inputs.get("written"), earlier, out_dir, scratch, book, ray)
     finally:
         close_book(book)
     (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
@@ -109,7 +110,13 @@ def _scratch(out_dir: Path) -> Iterator[Path]:
 
 
 def _curated(
-    section: CurateSection, written: Artifact | None, earlier: Earlier, out_dir: Path, scratch: Path, book: Book
+    section: CurateSection,
+    written: Artifact | None,
+    earlier: Earlier,
+    out_dir: Path,
+    scratch: Path,
+    book: Book,
+    ray: Ray | None,
 ) -> CurationCard:
     progress(0, 5, "reading documents")
     found, missing = _load(section, written, earlier, scratch, book)
@@ -119,7 +126,7 @@ def _curated(
     if not earlier.layers:  # a later drop may hold nothing that can be read: its card says so
         require_documents(found, wanted, str(section.corpus or "the writer's documents"))
     progress(1, 5, "splitting and comparing")
-    held, duplicates = _split_and_compare(section, found, suites, earlier, book)
+    held, duplicates = _split_and_compare(section, found, suites, earlier, book, ray)
     progress(2, 5, "making evaluation items")
     tasks = TaskExamples(section, found, scratch, book, earlier.examined)
     general, evaluation = tasks.general(), tasks.evaluation(task_sources)
@@ -202,7 +209,7 @@ def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
 
 
 def _split_and_compare(
-    section: CurateSection, found: Found, suites: set[str], earlier: Earlier, book: Book
+    section: CurateSection, found: Found, suites: set[str], earlier: Earlier, book: Book, ray: Ray | None
 ) -> tuple[U64, Duplicates]:
     """The split first, then near-duplicates: of a cluster that lies on both sides the training members go."""
     curation = section.curation
@@ -224,7 +231,7 @@ def _split_and_compare(
         apart = by_facts(section, name)
         known = drop_known(spool, section.sources[name].use, apart, earlier, curation, book)
         compared[name] = compared_by(spool, curation, apart)
-        groups = find_clusters(spool.texts(), members_of(spool), compared[name], curation, section.workers)
+        groups = find_clusters(spool.texts(), members_of(spool), compared[name], curation, section.workers, ray)
         alarms += large_clusters(name, spool.identity, groups, curation)
         total = int(np.count_nonzero(spool.stays))
         fallen, pairs = drop_near_duplicates(spool, groups, book)

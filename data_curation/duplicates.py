@@ -29,6 +29,7 @@ from data_curation.guard import Compared
 from data_curation.kernel import wanted
 from data_curation.near_pairs import Facts
 from data_curation.prints import BOILERPLATE_SAMPLE, boilerplate_of, cluster, prints_of
+from data_curation.ray_runner import Ray, Sides
 from data_curation.spool import Spool
 from recipes.schema import Curation
 
@@ -91,23 +92,32 @@ def compared_by(spool: Spool, curation: Curation, by_facts: bool) -> Compared:
 
 
 def find_clusters(
-    texts: Iterable[pa.Array], members: Members, how: Compared, curation: Curation, workers: int = 1
+    texts: Iterable[pa.Array],
+    members: Members,
+    how: Compared,
+    curation: Curation,
+    workers: int = 1,
+    ray: Ray | None = None,
 ) -> Clusters:
     """Near-duplicates among the documents of one source, whose texts come in batches.
 
     Compared by facts, two documents with different figures are two reports, not copies, however alike their wording,
     unless one is about another entity and on the other side of the split.
     """
-    with tempfile.TemporaryFile(prefix="shingles-") as file:
-        what = wanted(curation, common=how.common, figures=how.by_facts)
-        prints = prints_of(texts, what, cast(BinaryIO, file), workers)
-        facts = Facts(members.named, prints.figures, members.heldout) if how.by_facts else None
-        firsts, edges, likeness = cluster(prints, curation, facts)
+    what = wanted(curation, common=how.common, figures=how.by_facts)
+    if ray is not None and ray.pays(len(members.numbers)):
+        sides = Sides(members.named, members.heldout) if how.by_facts else None
+        words, (firsts, edges, likeness) = ray.cluster(texts, what, curation.near_duplicate_jaccard, sides)
+    else:
+        with tempfile.TemporaryFile(prefix="shingles-") as file:
+            prints = prints_of(texts, what, cast(BinaryIO, file), workers)
+            facts = Facts(members.named, prints.figures, members.heldout) if how.by_facts else None
+            words, (firsts, edges, likeness) = prints.words, cluster(prints, curation, facts)
     several = np.flatnonzero(np.bincount(firsts, minlength=len(firsts))[firsts] > 1)
     several = several[np.argsort(firsts[several], kind="stable")]
     met, at = np.unique(edges.ravel(), return_index=True)  # the first pair that a document stands in
     place = at[np.searchsorted(met, several)]
-    best = _best(several, firsts[several], prints.words, members, curation)
+    best = _best(several, firsts[several], words, members, curation)
     return Clusters(
         members=members.numbers[several],
         cluster=members.numbers[firsts[several]],

@@ -79,6 +79,8 @@ class Surroundings:
     """Where ``corpus`` is an inbox: its drops as they came, one layer after the other."""
     removals: tuple[str, ...] = ()
     """What must not enter a corpus of this vertical."""
+    ray_python: Path = Path(".venv-ray/bin/python")
+    """The interpreter of the environment of Daft and Ray."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ def _curate_section(
         quality_rules=quality_rules(recipe.vertical),
         identifiers=identifiers(recipe.vertical),
         curated_on=datetime.now(UTC).date(),
+        ray_python=around.ray_python,
     )
 
 

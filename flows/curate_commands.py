@@ -15,6 +15,17 @@ from flows.fetch import fetched, is_url
 from flows.settings import Settings
 from recipes.load import load, verticals
 
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="Where near-duplicates are found: threads (this machine, the default) or ray (Daft on Ray); same result.",
+        show_default=False,
+    ),
+]
+RayAddress = Annotated[
+    str, typer.Option(help="A running cluster, host:6379 or ray://host:10001; else --engine ray starts a Ray here.")
+]
+
 
 class DefaultRun(TyperGroup):
     """A group whose first word may be left out: ``curate finance`` is ``curate run finance``."""
@@ -50,9 +61,12 @@ def run(
     scale: Scale = "local",
     corpus: Corpus = None,
     overrides: Set = None,
+    engine: Engine = None,
+    ray_address: RayAddress = "",
 ) -> None:
     """Curate, and print where the card lies. An inbox in which nothing has changed is said to be so, and left alone."""
     settings = Settings()
+    overrides = [*(overrides or ()), *_runner(engine, ray_address)]
     if target in verticals():
         load(target, scale, tuple(overrides or ()))
         found = documents(corpus, settings)
@@ -69,6 +83,16 @@ def run(
 
 def _say(line: str) -> None:
     stderr.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _runner(engine: str | None, ray_address: str) -> list[str]:
+    """The recipe's keys for the two flags. An address alone asks for Ray."""
+    if ray_address and engine == "threads":
+        hint = "leave out --engine threads, or the address"
+        raise InputError("--ray-address", "does not go with --engine threads", got=ray_address, hint=hint)
+    engine = engine or ("ray" if ray_address else None)
+    address = [f"curation.ray_address={ray_address}"] if ray_address else []
+    return [f"curation.engine={engine}", *address] if engine else []
 
 
 def _run_inbox(target: Path, scale: str, overrides: list[str] | None, settings: Settings) -> None:

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     ledger_url: str = ""
     """SQLAlchemy URL; empty: SQLite in ``home``."""
     vllm_python: Path = CHECKOUT / ".venv-vllm" / "bin" / "python"
+    ray_python: Path = CHECKOUT / ".venv-ray" / "bin" / "python"
     heartbeat_seconds: float = Field(default=15.0, gt=0)
     lease_ttl_seconds: float = Field(default=60.0, gt=0)
     prefect_port: int = Field(default=4200, ge=1, le=65535)

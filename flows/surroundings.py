@@ -16,6 +16,7 @@ def surroundings(running: Build, api_key: SecretStr = NO_KEY, layers: tuple[Laye
     return Surroundings(
         corpus=running.corpus,
         engine_python=running.settings.vllm_python,
+        ray_python=running.settings.ray_python,
         usd_per_device_hour=price,
         allow_downloads=running.settings.allow_downloads,
         api_key=api_key,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv (flow, stages, tests) and .venv-vllm (the serving engine), each only when its lock has changed since.
-#   infra/install.sh [main|vllm|all]      PYTHON311=... names the interpreter, python3.11 otherwise
+# Makes .venv (flow, stages, tests), .venv-vllm (the serving engine) and .venv-ray (Daft on Ray), each only when its lock
+# has changed since.
+#   infra/install.sh [main|vllm|ray|all]      PYTHON311=... names the interpreter, python3.11 otherwise
 set -euo pipefail
 cd "$(dirname "$0")/.."
 checkout=$PWD
@@ -71,13 +72,26 @@ install_vllm() {
     fi
 }
 
+install_ray() {
+    local digest
+    digest=$(digest_of infra/requirements-ray.lock)
+    if ! is_current .venv-ray "$digest"; then
+        say "the environment of Daft and Ray, .venv-ray"
+        new_environment .venv-ray
+        pip_install .venv-ray --no-deps --require-hashes -r infra/requirements-ray.lock
+        echo "$digest" > .venv-ray/.stillroom-lock
+    fi
+}
+
 case ${1:-all} in
     main) install_main ;;
     vllm) install_vllm ;;
+    ray) install_ray ;;
     all)
         install_main
         install_vllm
+        install_ray
         infra/install-chromium.sh
         ;;
-    *) fail "install.sh: no such environment, got $1" "one of main, vllm, all" ;;
+    *) fail "install.sh: no such environment, got $1" "one of main, vllm, ray, all" ;;
 esac

@@ -143,6 +143,13 @@ class Curation(Section):
     """Evaluation items a task."""
     max_pretraining_chars: int = sized(100_000_000, ge=1_000)
     seed: int = 7
+    engine: Literal["threads", "ray"] = Field("threads", json_schema_extra={**SIZED, **NOT_IDENTITY})
+    """Where near-duplicates are found: this machine, or Daft on Ray. The result is the same."""
+    ray_address: str = Field(
+        "", pattern=r"^((ray://)?[^\s/]+:\d{1,5})?$", json_schema_extra={**SIZED, **NOT_IDENTITY}
+    )  # fmt: skip
+    """Of a running cluster: ``host:6379`` from one of its nodes, ``ray://host:10001`` from elsewhere. Empty: a Ray of
+    the stage's own."""
 
 
 class Selection(Section):

@@ -41,6 +41,8 @@ class CurateSection(Section):
     """For the dataset card."""
     workers: int = not_identity(0, ge=0)
     """Processes and threads, 0 for one a core; the outcome is the same for any number."""
+    ray_python: Path = not_identity(Path(".venv-ray/bin/python"))
+    """The interpreter of the environment of Daft and Ray."""
 
 
 class InboxCardSection(Section):

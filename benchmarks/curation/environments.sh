@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 declare -A packages=(
-    [daft]="daft==0.7.26 numpy==2.4.6 pyarrow==26.0.1"
+    [daft]="daft==0.7.26 numpy==2.4.6 pyarrow==25.0.1"
     [datatrove]="datatrove==0.10.1 spacy regex numpy pyarrow orjson fasteners xxhash==3.5.0 tokenizers"
     [datasketch]="datasketch==2.0.0 numpy==2.4.6 pyarrow==26.0.1"
     [rensa]="rensa==0.5.0 numpy==2.4.6 pyarrow==26.0.1"

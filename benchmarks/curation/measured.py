@@ -1,4 +1,8 @@
-"""What a command takes: CPU seconds and peak memory of its whole process tree, start-up among them."""
+"""What a command takes: CPU seconds and peak memory of its whole process tree, start-up among them.
+
+CPU seconds are the larger of two figures, as each can miss some: what the system adds up over processes that their
+parents waited for (Ray's does not wait for its workers), and the last sample of every process seen (no short ones).
+"""
 
 from __future__ import annotations
 
@@ -37,8 +41,8 @@ def run(command: Sequence[str | Path], folder: Path | None = None, **environment
         list(map(str, command)), env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, cwd=folder,
     )  # fmt: skip
-    peak = [0.0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    peak, last = [0.0], dict[int, float]()
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak, last), daemon=True)
     watcher.start()
     said, _ = process.communicate()
     wall = time.perf_counter() - start
@@ -47,14 +51,16 @@ def run(command: Sequence[str | Path], folder: Path | None = None, **environment
     if process.returncode:
         sys.exit(f"{' '.join(map(str, command))}: failed\n{said[-4_000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Taken(cpu, wall, peak[0])
+    return Taken(max(cpu, sum(last.values())), wall, peak[0])
 
 
-def _watch(pid: int, peak: list[float]) -> None:
+def _watch(pid: int, peak: list[float], last: dict[int, float]) -> None:
     try:
         root = psutil.Process(pid)
         while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
-            peak[0] = max(peak[0], sum(map(_resident, [root, *root.children(recursive=True)])) / 2**20)
+            family = [root, *root.children(recursive=True)]
+            peak[0] = max(peak[0], sum(map(_resident, family)) / 2**20)
+            last.update({one.pid: used for one in family if (used := _processor(one))})
             time.sleep(EVERY_SECONDS)
     except psutil.NoSuchProcess:
         return
@@ -65,3 +71,10 @@ def _resident(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
+
+
+def _processor(process: psutil.Process) -> float:
+    try:
+        return float(sum(process.cpu_times()[:2]))
+    except psutil.NoSuchProcess:
+        return 0.0

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.curation.corpus import sentences, write_corpus
 from benchmarks.curation.near_duplicates import CHECKOUT, scores
+from benchmarks.curation.ray_overhead import pays_from
 
 
 def test_copies_are_what_the_corpus_says(tmp_path: Path) -> None:
@@ -46,3 +47,10 @@ def test_the_kernel_finds_the_copies_of_a_small_corpus(tmp_path: Path) -> None:
     [result] = json.loads(done.stdout.splitlines()[-1])["results"]
     assert result["recall_exact"] == 1.0 and result["precision"] == 1.0 and result["recall_edited"] > 0.85
     assert not list(tmp_path.iterdir())
+
+
+def test_ray_pays_where_the_machines_make_up_for_its_start() -> None:
+    threads, ray = {"start_seconds": 1.0, "us_a_document": 20.0}, {"start_seconds": 10.0, "us_a_document": 80.0}
+    assert pays_from(threads, ray, 4) is None, "four machines are as fast as one without Ray"
+    assert pays_from(threads, ray, 16) == 600_000
+    assert pays_from(threads, {}, 16) is None, "one size makes no line"

@@ -120,7 +120,8 @@ def test_fingerprint_follows_meaning_not_place() -> None:
         update={"serving": recipe.serving.model_copy(update={"start_timeout_seconds": 5, "extra_flags": ("--x",)})}
     )
     other = load("finance", "local", ("dpo.beta=0.2",))
-    assert fingerprint(identity(recipe)) == fingerprint(identity(same))
+    elsewhere = load("finance", "local", ("curation.engine=ray", "curation.ray_address=ray://head:10001"))
+    assert fingerprint(identity(recipe)) == fingerprint(identity(same)) == fingerprint(identity(elsewhere))
     assert fingerprint(identity(recipe)) != fingerprint(identity(other))
     assert changes(identity(recipe), identity(other)) == ["dpo.beta: 0.1 -> 0.2"]
 

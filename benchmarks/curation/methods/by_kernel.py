@@ -25,15 +25,17 @@ def main() -> None:
     """One pass over the texts, then sort, verify and join."""
     corpus, removed, workers = sys.argv[1], sys.argv[2], int((*sys.argv, "1")[3])
     with tempfile.TemporaryFile(prefix="shingles-", dir=Path(removed).parent) as file:
-        prints = prints_of(_texts(corpus), wanted(CURATION, figures=False), cast(BinaryIO, file), workers)
+        prints = prints_of(texts_of_file(corpus), wanted(CURATION, figures=False), cast(BinaryIO, file), workers)
         firsts, _, _ = cluster(prints, CURATION)
     np.save(removed, firsts != np.arange(len(firsts)))
 
 
-def _texts(corpus: str) -> Iterator[pa.Array]:
+def texts_of_file(corpus: str) -> Iterator[pa.Array]:
+    """The column of texts, a batch at a time."""
     with pq.ParquetFile(corpus) as file:
         for batch in file.iter_batches(BATCH_DOCUMENTS, columns=["text"], use_threads=False):
             yield batch.column(0)
 
 
-main()
+if __name__ == "__main__":
+    main()
