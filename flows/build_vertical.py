@@ -59,7 +59,7 @@ def build_vertical(
     recipe = seen.recipe if seen else recipe
     with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
         running.logger = get_run_logger()
-        running.shown = StageProgress()
+        running.shown = StageProgress(running.logger)
         if seen:
             Records(settings).take(seen, seen.digests)
             running.digests = dict(seen.digests)

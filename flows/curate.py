@@ -17,6 +17,7 @@ from flows.build import Build, opened
 from flows.curation_summary import markdown
 from flows.fetch import fetch_all
 from flows.inbox import Records, View, refuse_changed, view
+from flows.publish import if_heard
 from flows.settings import Settings
 from flows.step import steps
 from flows.surroundings import surroundings
@@ -96,6 +97,7 @@ def _told(vertical: str, artifact: Artifact) -> str:
     page = artifact.path / "card.html"
     key = f"curation-{vertical}".replace("_", "-")
     told: dict[str, Any] = {"key": key, "description": f"Curated {vertical}: {artifact.fingerprint}"}
-    create_markdown_artifact(markdown(vertical, artifact), **told)
-    create_link_artifact(page.as_uri(), link_text="card.html", key=f"{key}-page")
+    with if_heard(get_run_logger(), "the card"):
+        create_markdown_artifact(markdown(vertical, artifact), **told)
+        create_link_artifact(page.as_uri(), link_text="card.html", key=f"{key}-page")
     return str(page)
