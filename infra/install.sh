@@ -42,6 +42,10 @@ COMMAND
     chmod +x .venv/bin/stillroom
 }
 
+compile_loops() { # of curation, where they are not compiled yet: the first corpus would wait for it
+    .venv/bin/python -m data_curation.precompile > /dev/null
+}
+
 install_main() {
     local digest
     digest=$(digest_of infra/torch.txt infra/requirements.lock)
@@ -53,6 +57,7 @@ install_main() {
         echo "$digest" > .venv/.stillroom-lock
     fi
     write_command
+    compile_loops
 }
 
 install_vllm() {
