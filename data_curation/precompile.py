@@ -55,9 +55,7 @@ def _section(corpus: Path) -> CurateSection:
     return CurateSection(
         curation=Curation(licences=(LICENCE, "Apache-2.0"), min_words=1, removal_ceiling=1.0),
         sources={"texts": texts, "questions": questions},
-        tasks={
-            "asked": Task(source="questions", prompt="{text}\nAnswer as JSON: answer.", fields={"answer": "answer"})
-        },
+        tasks={"asked": asked},
         system_prompt="Answer.",
         corpus=corpus,
         quality_rules=quality_rules("finance"),
