@@ -45,6 +45,8 @@ class Seen:
     exact: bool
     heldout: bool = False
     """The side of the split that the accepted document is on."""
+    removed: bool = False
+    """It was accepted no more, but asked to be removed."""
 
 
 class BandIndex:

@@ -38,6 +38,8 @@ class Book:
     example_rejects: Counter[str] = field(default_factory=Counter)
     texts: defaultdict[str, TextTally] = field(default_factory=lambda: defaultdict(TextTally))
     """Source to what its texts held."""
+    removed: dict[str, str] = field(default_factory=dict)
+    """Content (``drop_prints.content_key``) of each document that was asked to be removed, to its id."""
 
     def reject(self, candidate: Candidate, stage: str, reason: str, detail: str = "") -> None:
         """Count a document out, and keep it readable."""

@@ -144,7 +144,7 @@ def _curated(
     outcome = Outcome(found, examples, *duplicates, missing)
     card = write_output(out_dir, section, outcome, book)
     if section.inbox is not None:
-        write_index(out_dir, section, earlier, [*evaluation, *general])
+        write_index(out_dir, section, earlier, [*evaluation, *general], book.removed)
     progress(5, 5, "done")
     return card
 

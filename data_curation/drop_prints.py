@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_curation.band_segments import U32, U64, Ints, Rows
-from data_curation.kernel import Wanted
+from data_curation.kernel import Wanted, scan, texts_of
 from data_curation.minhash import common_table
 from data_curation.near_pairs import sets_of
 from data_curation.prints import (
@@ -60,6 +60,16 @@ def drop_of(batches: Iterable[Batch], curation: Curation, workers: int = 1) -> I
         rows = _rows(read, prints)
         enough = len(rows.ids) >= BOILERPLATE_DOCUMENTS
         yield Drop(rows, boilerplate_among([(rows, np.arange(len(rows.ids)))], len(rows.ids)) if enough else _none())
+
+
+def content_key(text: str) -> str:
+    """What is equal for exact duplicates, in hex."""
+    return key_of(scan(texts_of([text]), Wanted(0, 0, 0, figures=False)).content[0])
+
+
+def key_of(content: U64) -> str:
+    """A row of ``Rows.content`` in hex."""
+    return content.tobytes().hex()
 
 
 def _rows(read: list[Batch], prints: Prints) -> Rows:

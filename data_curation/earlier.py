@@ -20,13 +20,13 @@ from contracts.documents import ChatExample, read_jsonl
 from contracts.errors import InputError
 from data_curation.band_index import REBUILD, RECORD, BandIndex, Seen
 from data_curation.band_segments import U64
-from data_curation.drop_prints import Batch, Drop, drop_of
+from data_curation.drop_prints import Batch, Drop, drop_of, key_of
 from data_curation.layer_inputs import layers_of
 from data_curation.text_steps import Reason
 from recipes.schema import Curation
 
 FOLDER = "index"
-STATE, EXAM, HELD, TRAINED = "state.json", "exam.jsonl", "held.npy", "trained.npy"
+STATE, EXAM, HELD, TRAINED, REMOVED = "state.json", "exam.jsonl", "held.npy", "trained.npy", "removed.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class Earlier:
     trained: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     """Of those that are trained on."""
 
+    removed: Mapping[str, str] = field(default_factory=dict)
+    """Content of documents that were asked to be removed, to their ids: their copies stay out too."""
+
     @property
     def examined(self) -> set[str]:
         """Tasks that have evaluation items: the exam does not change with what comes later."""
@@ -66,15 +69,21 @@ class Earlier:
         trained, before = np.intersect1d(named, self.trained), np.intersect1d(named, self.held)
         return np.union1d(np.setdiff1d(held, trained), before)
 
-    def known(self, batches: Iterable[Batch], use: str, by_facts: bool, curation: Curation) -> dict[int, Seen]:
-        """Documents of one source that an earlier layer accepted, by their number.
+    def known(
+        self, batches: Iterable[Batch], use: str, by_facts: bool, curation: Curation, removed: Mapping[str, str]
+    ) -> dict[int, Seen]:
+        """Documents of one source, by number, that an earlier layer accepted, or that are exact copies of ``removed``.
 
         Documents of different uses meet only across the split, as in one corpus.
         """
         found: dict[int, Seen] = {}
-        if not self.kins:
+        gone = {**self.removed, **removed}
+        if not self.kins and not gone:
             return found
         with drop_of(batches, curation) as drop:
+            keys = (key_of(content) for content in drop.rows.content) if gone else ()
+            found.update({number: Seen(gone[key], "", 1.0, exact=True, removed=True)
+                          for number, key in enumerate(keys) if key in gone})  # fmt: skip
             for name, kin in self.kins.items():
                 index = BandIndex(self.layers[kin.layer] / FOLDER / name, curation, self._folders(name))
                 for number, seen in index.seen(drop, by_facts or kin.by_facts).items():
@@ -104,6 +113,8 @@ class Earlier:
 
 def verdict(seen: Seen, heldout: bool) -> Reason:
     """Why a document falls that an earlier layer accepted; ``heldout`` is its own side of the split."""
+    if seen.removed:
+        return "removal", "removal_requested", f"an exact copy of {seen.document}"
     if seen.exact:
         return "duplicates", "exact_duplicate", f"of {seen.document}; accepted in drop {seen.drop}"
     crossed = f"near_duplicate_of_{'evaluation' if seen.heldout else 'training'}"
@@ -125,6 +136,7 @@ def earlier_of(inputs: Mapping[str, Artifact]) -> Earlier:
             (layers_by_name[kin.layer] / FOLDER / name / RECORD).stat()
         held, trained = (np.load(folder / name, allow_pickle=False) for name in (HELD, TRAINED))
         exam = tuple(read_jsonl(folder / EXAM, ChatExample))
+        removed: dict[str, str] = json.loads((folder / REMOVED).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(str(folder), "is no whole index", got=repr(error), hint=REBUILD) from None
-    return Earlier(layers_by_name, kins, exam, held, trained)
+    return Earlier(layers_by_name, kins, exam, held, trained, removed)

@@ -25,7 +25,7 @@ def drop_known(spool: Spool, use: str, by_facts: bool, earlier: Earlier, curatio
     """Let the documents fall that an earlier layer has accepted; the near-duplicates among them."""
     numbers = spool.numbers
     known = {int(numbers[at]): seen for at, seen in
-             earlier.known(_batches(spool), use, by_facts, curation).items()}  # fmt: skip
+             earlier.known(_batches(spool), use, by_facts, curation, book.removed).items()}  # fmt: skip
     pairs = [(seen.document, spool.identity(number), round(seen.jaccard, 4))
              for number, seen in sorted(known.items()) if not seen.exact]  # fmt: skip
     fallen = np.zeros(len(spool), np.bool_)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from contracts.documents import ChatExample, write_jsonl
 from data_curation.band_segments import U64
 from data_curation.drop_prints import Batch, Drop, drop_of
-from data_curation.earlier import EXAM, FOLDER, HELD, STATE, TRAINED, Earlier, Kin
+from data_curation.earlier import EXAM, FOLDER, HELD, REMOVED, STATE, TRAINED, Earlier, Kin
 from data_curation.shard_files import named_entities, shards_of
 from data_curation.splitting import entity_key, name_hash, place
 from recipes.stage_sections import CurateSection
@@ -27,8 +27,10 @@ OF_DROPS = "_{use}"
 BUILT_IN = "built in"
 
 
-def write_index(out_dir: Path, section: CurateSection, earlier: Earlier, exam: Iterable[ChatExample]) -> None:
-    """Write what the next layer needs; ``exam`` are the evaluation items that this layer added."""
+def write_index(
+    out_dir: Path, section: CurateSection, earlier: Earlier, exam: Iterable[ChatExample], removed: Mapping[str, str]
+) -> None:
+    """Write what the next layer needs; ``exam`` and ``removed`` are what this layer adds to those before it."""
     folder = out_dir / FOLDER
     shutil.rmtree(folder, ignore_errors=True)  # a killed attempt may have left some of it
     folder.mkdir()
@@ -42,6 +44,8 @@ def write_index(out_dir: Path, section: CurateSection, earlier: Earlier, exam: I
     seed = section.curation.seed
     _save(folder / HELD, earlier.held, _entities(out_dir, "tasks-heldout", seed))
     _save(folder / TRAINED, earlier.trained, _entities(out_dir, "*-train", seed))
+    gone = dict(sorted({**earlier.removed, **removed}.items()))
+    (folder / REMOVED).write_text(json.dumps(gone, indent=1), encoding="utf-8")
     told = {"kins": {name: asdict(kin) for name, kin in sorted(kins.items())}}
     (folder / STATE).write_text(json.dumps(told, indent=1), encoding="utf-8")
 

@@ -6,12 +6,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from contracts.documents import Document
 from data_curation.candidates import Book
+from data_curation.drop_prints import content_key
 from data_curation.spool import Spool
+from data_curation.text_steps import Reason
 
 
 def drop_removed(spool: Spool, removals: Iterable[str], book: Book) -> None:
-    """Let the documents fall that somebody asked to remove. Exact duplicates have fallen before: no copy steps in."""
+    """Let the documents fall that somebody asked to remove.
+
+    Exact duplicates of one source have fallen before; those of other sources, and of later layers, are told by the
+    book. Where a whole source or drop was asked to be removed, the same text elsewhere stays.
+    """
     asked = frozenset(removals)
     if not asked:
         return
@@ -22,9 +29,15 @@ def drop_removed(spool: Spool, removals: Iterable[str], book: Book) -> None:
             name = next((one for one in names_of(identity, spool.source, file) if one in asked), None)
             if name is not None:
                 named[number] = name
+
+    def why(number: int, document: Document) -> Reason:
+        if named[number] in names_of(document.id, spool.source, None)[:2]:
+            book.removed[content_key(document.text)] = document.id
+        return "removal", "removal_requested", f"of {named[number]}"
+
     fallen = np.zeros(len(spool), np.bool_)
     fallen[list(named)] = True
-    spool.reject(fallen, lambda number, _: ("removal", "removal_requested", f"of {named[number]}"), book)
+    spool.reject(fallen, why, book)
 
 
 def names_of(identity: str, source: str, file: str | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,25 +52,28 @@ def rows_named(corpus: Path, name: str) -> list[Row]:
     return found or [row for row in rows_of(corpus, name) if row["outcome"] != "example"]
 
 
-def copies_of(corpus: Path, identity: str) -> list[Row]:
-    """The duplicates that fell because this document was kept."""
-    found: list[Row] = ds.dataset(corpus / FILE).to_table(filter=pc.field("kept") == identity).to_pylist()
-    return found
+def copies_of(corpora: Iterable[Path], identity: str) -> list[Row]:
+    """The duplicates that fell because this document was kept, each once."""
+    found: dict[str, Row] = {}
+    for corpus in corpora:
+        for row in ds.dataset(corpus / FILE).to_table(filter=pc.field("kept") == identity).to_pylist():
+            found.setdefault(row["id"], row)
+    return list(found.values())
 
 
-def story(corpus: Path, identity: str) -> list[str]:
-    """The story in lines; empty where the corpus does not know the document."""
+def story(corpus: Path, identity: str, later: Sequence[Path] = ()) -> list[str]:
+    """The story in lines; empty where the corpus does not know the document. ``later``: layers that came after it."""
     rows = rows_of(corpus, identity)
     examples = [row for row in rows if row["outcome"] == "example"]
     lines: list[str] = []
     for row in rows:
         if row["outcome"] != "example":
-            lines += [*_of_one(corpus, row), ""]
+            lines += [*_of_one([corpus, *later], row), ""]
     lines += [f"no example for {row['stage'].partition('/')[2]}: {_reason(row)}" for row in examples]
     return lines
 
 
-def _of_one(corpus: Path, row: Row) -> Iterator[str]:
+def _of_one(corpora: Sequence[Path], row: Row) -> Iterator[str]:
     yield str(row["id"])
     yield f"  came from    {_origin(row)}"
     about = [("source", row["source"]), ("licence", row["licence"]), ("entity", row["entity"]), ("date", row["date"])]
@@ -80,16 +83,16 @@ def _of_one(corpus: Path, row: Row) -> Iterator[str]:
     kept = row["kept"]
     if kept:
         yield f"  is a copy of {kept}, which was kept"
-        yield from _cluster(corpus, kept, str(row["id"]))
-    yield from _cluster(corpus, str(row["id"]), "")
+        yield from _cluster(corpora, kept, str(row["id"]))
+    yield from _cluster(corpora, str(row["id"]), "")
     if row["outcome"] == "accepted":
         yield f"  lies in      {row['shard']}, row {row['row']:,} (from 0)"
     else:
         yield "  lies in      rejected.jsonl"
 
 
-def _cluster(corpus: Path, kept: str, but: str) -> Iterator[str]:
-    for row in copies_of(corpus, kept):
+def _cluster(corpora: Sequence[Path], kept: str, but: str) -> Iterator[str]:
+    for row in copies_of(corpora, kept):
         if row["id"] != but:
             yield f"  {'another' if but else 'its'} copy  {row['id']}: {_reason(row)}"
 

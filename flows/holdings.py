@@ -71,7 +71,8 @@ def _told(settings: Settings, what: str, held: Holding) -> Iterator[str]:
 
 def _copies(held: Holding) -> Iterator[str]:
     """Near-duplicates that fell beside it: one of them will take its place."""
-    fell = [copy for row in held.rows[:MOST_COPIES] for copy in copies_of(held.corpus.path, row["id"])]
+    later = [one.path for one in held.made_from if one.stage == "curate"]
+    fell = [copy for row in held.rows[:MOST_COPIES] for copy in copies_of([held.corpus.path, *later], row["id"])]
     for copy in fell[:MOST_COPIES]:
         again = "stays out" if copy["reason"] == "exact_duplicate" else "takes its place unless it is removed too"
         yield f"  copy {copy['id']}: {copy['reason']}, {again}"

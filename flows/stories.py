@@ -22,7 +22,7 @@ def stories(home: Path, identity: str) -> list[str]:
     """The story of a document. Raises InputError where no corpus knows it."""
     known = corpora(home)
     for corpus in known:
-        told = story(corpus.path, identity)
+        told = story(corpus.path, identity, [one.path for one in known if corpus.fingerprint in one.inputs.values()])
         if told:
             where = f"in corpus {corpus.fingerprint}, vertical {corpus.section.get('vertical') or 'not stated'}"
             return [f"{where}: {corpus.path}", "", *told]

@@ -145,7 +145,7 @@ def test_an_index_that_was_deleted_and_made_again_changes_no_decision(place: Pla
     exam = [
         ChatExample.model_validate(one) for name in ("eval", "general") for one in lines(spoilt.path, f"{name}.jsonl")
     ]
-    write_index(spoilt.path, told, earlier_of(named(layers[:1])), exam)
+    write_index(spoilt.path, told, earlier_of(named(layers[:1])), exam, {})
     assert files_of(spoilt.path) == wanted
     next_layer = place.layer("three-again", ["third"], [layers[0], spoilt])
     assert files_of(next_layer.path / "dataset") == files_of(layers[2].path / "dataset")
@@ -210,6 +210,15 @@ def test_an_entity_keeps_the_side_on_which_it_was_met_first(place: Place) -> Non
     trained = {one["entity"] for one in lines(turned.path, "pretraining.jsonl")}
     later = place.layer("leases-later", ["leases"], [turned])
     assert not trained & {one["entity"] for one in lines(later.path, "eval.jsonl")}
+
+
+def test_copies_of_what_was_asked_to_be_removed_stay_out_of_later_layers(place: Place) -> None:
+    first = place.layer("less", ["leases", "stories"], removals=("stories/s3",))
+    assert reasons(first)["stories/s3"] == "removal_requested: of stories/s3"
+    second = place.layer("less-second", ["second"], [first])
+    assert reasons(second)["second/copy"] == "removal_requested: an exact copy of stories/s3"
+    third = place.layer("less-all", ["second"], [place.layer("none", ["leases", "stories"], removals=("stories",))])
+    assert "second/copy" not in reasons(third), "the same text from elsewhere, once a source is gone"
 
 
 def joined(place: Place, layers: Sequence[Artifact], name: str = "joined", **changes: Any) -> Path:

@@ -11,6 +11,7 @@ from contracts.artifacts import RECORD, Artifact
 from flows import chain, inbox, removals
 from flows.build import opened
 from flows.holdings import removal_report
+from flows.stories import stories
 from flows.surroundings import surroundings
 from recipes.load import load
 from tests.flows.test_inbox import drop, seen, settings, steps
@@ -89,6 +90,10 @@ def test_the_cost_of_a_drop_is_that_of_the_drop(tmp_path: Path) -> None:
     assert {one["source"]: one["rejected"] for one in told["sources"]} == {"more": {"exact_duplicate": 5}}
     assert card.metrics["read"] == 35 + first.metrics["read"] - 24
     assert run("b3")[0] == [], "nothing is made again"
+    told = "\n".join(stories(mine.home, "letters/l3"))
+    assert "its copy  more/l3: exact_duplicate (of letters/l3; accepted in drop letters)" in told
+    told = "\n".join(stories(mine.home, "more/l3"))
+    assert "is a copy of letters/l3, which was kept" in told
 
     whole, later = files_of(first.path), files_of(second.path)
     shutil.rmtree(first.path / "index")
