@@ -110,6 +110,15 @@ def test_the_cost_of_a_drop_is_that_of_the_drop(tmp_path: Path) -> None:
     assert report.count("finance: 1 accepted documents of letters/l3") == 1
     assert f"curate {anew.fingerprint}" in report
 
+    view = inbox.view(place, recipe, mine)
+    with opened("b6", view.recipe, mine, place, "", "") as build:
+        corpus = chain.curate(steps(build), view.recipe, surroundings(build, layers=view.layers))
+        assert [line.stage for line in build.lines if not line.cached] == ["join"]
+    assert (corpus.kind, corpus.metrics["read"]) == ("corpus", card.metrics["read"])
+    assert f"in corpus {corpus.fingerprint}, vertical finance" in stories(mine.home, "letters/l3")[0]
+    report = "\n".join(removal_report(mine, "letters/l3"))
+    assert report.count("finance: 1 accepted") == 1 and f"join {corpus.fingerprint}" in report
+
     (more / "data.jsonl").write_text("")
     assert list(inbox.view(place, recipe, mine).digests) == ["letters"]
 
