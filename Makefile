@@ -12,7 +12,7 @@ CORPUS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile
 
-install:  ## the two environments and the test's browser, each only when its lock has changed
+install:  ## the two environments, the tests' browser and database, each only when its lock has changed
 	@infra/install.sh all
 
 demo: install  ## one vertical from documents to served students (VERTICAL, SCALE, CORPUS=folder)

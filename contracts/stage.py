@@ -69,6 +69,12 @@ def progress(done: float, total: float, what: str = "") -> None:
     sys.stderr.flush()
 
 
+def checkpointed(step: int) -> None:
+    """Tell the choke point that a checkpoint is whole: a run that is ended now goes on from here."""
+    sys.stderr.write("@checkpoint " + json.dumps({"step": step}) + "\n")
+    sys.stderr.flush()
+
+
 def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
     """Run one stage from ``sys.argv[1]``, a spec's path. Exit code 0, or the error's own."""
     spec_path = Path(sys.argv[1])

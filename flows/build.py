@@ -24,6 +24,7 @@ from flows.process import environment
 from flows.settings import Settings
 from flows.store import Store
 from ledger import Lease, Ledger, build_totals
+from ledger.leases import WHOLE
 from recipes.catalogue import AS_OF, device_row, devices
 from recipes.estimate import estimate
 from recipes.fingerprint import fingerprint, identity
@@ -32,6 +33,8 @@ from recipes.section import Section
 from recipes.stage_sections import CurateSection
 
 LOG_EVERY_SECONDS = 2.0
+CATALOGUE, OWN_PRICE = "recipes/devices.yaml", "STILLROOM_USD_PER_DEVICE_HOUR"
+"""Sources of prices that are told anew at every start; what people book by command stands over them."""
 TORCH_ROOMS = ("training", "evaluation", "distillation", "selection")
 
 
@@ -106,11 +109,13 @@ class Build:
         name, count = (self.settings.device, self.settings.device_count) if device else ("cpu", 1)
         known = device_row(name)
         expected = estimate(self.recipe, stage, known[0]) if device and known else None
+        micro_usd = None
         if known and expected is not None:
             price = device_price(self.settings)[0]
             micro_usd = None if price is None else round(expected.seconds[1] / 3600 * price * 1e6)
             self.ledger.record_estimate(self.id, stage, name, expected.seconds[1], micro_usd)
-        return self.ledger.hold(self.id, stage, artifact, name, count)
+        share = self.settings.share if device else WHOLE
+        return self.ledger.hold(self.id, stage, artifact, name, count, share=share, expected_micro_usd=micro_usd)
 
     def _check_budget(self, stage: str) -> None:
         """Nothing starts past the recipe's budget; what is complete stays, so a raised budget goes on from there."""
@@ -173,7 +178,8 @@ def opened(
         reconcile(ledger, settings)
         build = Build(build_id, recipe, settings, ledger, Store(settings.home), corpus, only, from_stage)
         build.folder.mkdir(parents=True, exist_ok=True)
-        ledger.start_build(build_id, recipe.vertical, recipe.scale, fingerprint(identity(recipe)))
+        identified = fingerprint(identity(recipe))
+        ledger.start_build(build_id, recipe.vertical, recipe.scale, identified, team=settings.team)
         try:
             yield build
         finally:
@@ -186,25 +192,25 @@ def open_ledger(settings: Settings) -> Ledger:
     ledger = Ledger.open(settings.ledger, spool=settings.home / "spool")
     since = datetime.fromisoformat(AS_OF)
     prices = {
-        name: [(since, row.usd_per_hour[1], "recipes/devices.yaml, specialist cloud on demand")]
+        name: [(since, row.usd_per_hour[1], f"{CATALOGUE}, specialist cloud on demand")]
         for name, row in devices().items()
         if row.usd_per_hour is not None
     }
     price, source = device_price(settings)
     if price is not None:
         prices[settings.device] = [(since, price, source)]
-    ledger.load_prices(prices)
+    ledger.load_prices(prices, replaces=(CATALOGUE, OWN_PRICE))
     return ledger
 
 
 def device_price(settings: Settings) -> tuple[float | None, str]:
     """USD per hour of the device in use and where the figure is from; None where nobody says."""
     if settings.usd_per_device_hour is not None:
-        return settings.usd_per_device_hour, "STILLROOM_USD_PER_DEVICE_HOUR"
+        return settings.usd_per_device_hour, OWN_PRICE
     known = device_row(settings.device)
     if known is None or known[1].usd_per_hour is None:
         return None, "no price known"
-    return known[1].usd_per_hour[1], f"recipes/devices.yaml: {known[0]}"
+    return known[1].usd_per_hour[1], f"{CATALOGUE}: {known[0]}"
 
 
 def reconcile(ledger: Ledger, settings: Settings) -> None:

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from contracts.errors import InputError, StillroomError
-from flows.command_line import Corpus, Scale, Set, Vertical, documents, stderr, stdout
+from flows import booking_commands
+from flows.budget_commands import budget_app, refuse_over_budget
+from flows.command_line import AsJson, Corpus, Scale, Set, Vertical, documents, stderr, stdout
+from flows.cost_command import cost
 from flows.curate_commands import curate_app, inbox_app
 from flows.settings import Settings
 from recipes.load import load, scales, verticals
@@ -23,9 +26,11 @@ app = typer.Typer(
 )
 app.add_typer(curate_app, name="curate")
 app.add_typer(inbox_app, name="inbox")
+app.add_typer(booking_commands.ledger_app, name="ledger")
+app.add_typer(budget_app, name="budget")
+app.command()(cost)
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]
 Only = Annotated[str, typer.Option(help="Run this stage only, from cached inputs, e.g. serving.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
@@ -50,6 +55,7 @@ def plan(
 
     settings = Settings()
     made = make_plan(load(vertical, scale, tuple(overrides or ())), settings, documents(corpus, settings), device)
+    refuse_over_budget(settings, vertical, made.usd_to_run[1] if made.usd_to_run else None)
     if as_json:
         stdout.print_json(made.model_dump_json())
         return
@@ -121,18 +127,6 @@ def down() -> None:
     settings = Settings()
     platform.down(settings, stderr.print)
     reconcile(open_ledger(settings), settings)
-
-
-@app.command()
-def ledger(
-    build: Annotated[str, typer.Argument(help="A build's id (its first letters do); else the last build.")] = "",
-    all_builds: Annotated[bool, typer.Option("--all", help="One line a build.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Device-seconds and cost by stage, as booked."""
-    from flows.books import show
-
-    show(Settings(), build, all_builds, as_json, stdout)
 
 
 @app.command()

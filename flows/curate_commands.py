@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
 from contracts.errors import InputError
-from flows.command_line import Corpus, Scale, Set, documents, stderr, stdout
+from flows.command_line import Corpus, DefaultRun, Scale, Set, documents, stderr, stdout
 from flows.fetch import fetched, is_url
 from flows.settings import Settings
 from recipes.load import load, verticals
@@ -25,17 +24,6 @@ Engine = Annotated[
 RayAddress = Annotated[
     str, typer.Option(help="A running cluster, host:6379 or ray://host:10001; else --engine ray starts a Ray here.")
 ]
-
-
-class DefaultRun(TyperGroup):
-    """A group whose first word may be left out: ``curate finance`` is ``curate run finance``."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Put ``run`` in front of what names no command; ``--help`` alone stays the group's."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
 
 curate_app = typer.Typer(
     cls=DefaultRun,

@@ -77,15 +77,18 @@ def up(settings: Settings, say: Any) -> None:
     if not _alive(_pids(settings).get("worker")):
         _launch(settings, "worker", ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", POOL])
         say(f"worker started on pool {POOL}")
+    if not _alive(_pids(settings).get("reconciler")):
+        _launch(settings, "reconciler", ["flows.reconciler"])
+        say("reconciler started: the leases of dead processes are ended each minute")
     if settings.inbox.is_dir() and not _alive(_pids(settings).get("watcher")):
         _launch(settings, "watcher", ["flows.watch"])
         say(f"watching {settings.inbox} for drops")
 
 
 def down(settings: Settings, say: Any) -> None:
-    """Stop watcher, worker and server, by their pids, and wait until they are gone."""
+    """Stop watcher, reconciler, worker and server, by their pids, and wait until they are gone."""
     pids = _pids(settings)
-    for name in ("watcher", "worker", "server"):
+    for name in ("watcher", "reconciler", "worker", "server"):
         one = pids.get(name)
         if one is not None and _alive(one):
             _stop(int(one["pid"]))

@@ -37,6 +37,8 @@ class StageProcess:
     """Fields of the section that are in no spec; see ``secrets_of``."""
     on_progress: Callable[[dict[str, Any]], None] = lambda _: None
     on_line: Listen = lambda _: None
+    on_checkpoint: Callable[[], None] = lambda: None
+    """Called at each whole checkpoint; what it raises ends the process, which goes on from there another time."""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
     def start(self, ready: subprocess.Popen[str] | None = None) -> subprocess.Popen[str]:
@@ -87,6 +89,9 @@ class StageProcess:
             text = line.rstrip()
             if text.startswith("@progress "):
                 self.on_progress(json.loads(text.removeprefix("@progress ")))
+                continue
+            if text.startswith("@checkpoint "):
+                self.on_checkpoint()
                 continue
             log.write(line)
             log.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +44,13 @@ class Settings(BaseSettings):
     """Let stages fetch models from a hub; off, they say what is missing."""
     usd_per_device_hour: float | None = Field(default=None, ge=0)
     """Your own price of the device in use, instead of the catalogue's."""
+    team: str = ""
+    """Who builds: whose budgets count, and whose line it is in the reports."""
+    device_share: str = ""
+    """Which part of a device is held, e.g. ``2/7``; empty: what the driver says of the MIG instance in use, or all."""
+    teacher_usd_per_1m_tokens_in: float | None = Field(default=None, ge=0)
+    teacher_usd_per_1m_tokens_out: float | None = Field(default=None, ge=0)
+    """What a teacher behind an API charges; unset: its tokens are counted, its cost is told to be unknown."""
 
     @property
     def ledger(self) -> str:
@@ -65,13 +73,38 @@ class Settings(BaseSettings):
         return max(1, len(self._gpus))
 
     @cached_property
+    def share(self) -> Fraction:
+        """Which part of each device is held. Raises InputError for a setting that is no part of a whole."""
+        if self.device_share:
+            try:
+                told = Fraction(self.device_share)
+            except (ValueError, ZeroDivisionError):
+                told = Fraction(0)
+            if not 0 < told <= 1:
+                hint = "a part of one device, such as 2/7"
+                raise InputError(
+                    "STILLROOM_DEVICE_SHARE", "must be above 0 and up to 1", got=self.device_share, hint=hint
+                )
+            return told
+        from ledger.shares import mig_share  # here: the ledger's database library is slow to import
+
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        listed = _nvidia_smi("-L") if visible.startswith("MIG-") else []
+        memory = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits") if listed else []
+        return mig_share(listed, visible.split(",")[0], float(memory[0]) / 1024) if memory else Fraction(1)
+
+    @cached_property
     def _gpus(self) -> list[str]:
-        tool = shutil.which("nvidia-smi")
-        if tool is None:
-            return []
-        query = [tool, "--query-gpu=name", "--format=csv,noheader"]
-        seen = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-        return [line.strip() for line in seen.stdout.splitlines() if line.strip()] if seen.returncode == 0 else []
+        return _nvidia_smi("--query-gpu=name", "--format=csv,noheader")
+
+
+def _nvidia_smi(*query: str) -> list[str]:
+    """The lines that the driver's tool prints; none where there is no such tool or it fails."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    seen = subprocess.run([tool, *query], capture_output=True, text=True, timeout=30, check=False)
+    return [line.strip() for line in seen.stdout.splitlines() if line.strip()] if seen.returncode == 0 else []
 
 
 def secret(name: str) -> SecretStr:

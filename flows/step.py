@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from contracts.artifacts import Artifact
-from contracts.errors import BusyError, StillroomError
+from contracts.errors import BudgetError, BusyError, StillroomError
 from contracts.reports import StageLine
 from contracts.stage import StageSpec
 from contracts.usage import Usage
+from flows.api_tokens import book_api_tokens
 from flows.build import Build
 from flows.chain import Step
 from flows.code_version import code_version
 from flows.process import StageProcess, secrets_of
 from ledger import Heartbeat
+from ledger.budgets import stop_if_overspent
+from ledger.leases import STOPPED_EXIT_CODE
 from ledger.processes import start_ticks
 from recipes.fingerprint import components, fingerprint
 from recipes.section import Section
@@ -151,6 +155,7 @@ def _made(build: Build, asked: Asked) -> Artifact:
             "section": asked.parts["section"], "code_version": asked.parts["code_version"], "usage": usage,
         })  # fmt: skip
         published = build.store.publish(stamped, name)
+        book_api_tokens(build, name, asked.identity, asked.section, usage)
     shutil.rmtree(work, ignore_errors=True)
     build.record(StageLine(stage=name, fingerprint=asked.identity, kind=published.kind, device=usage.device,
                            wall_seconds=usage.wall_seconds, metrics=published.metrics))  # fmt: skip
@@ -159,6 +164,7 @@ def _made(build: Build, asked: Asked) -> Artifact:
 
 def _booked(build: Build, name: str, identity: str, process: StageProcess, device: bool) -> tuple[Artifact, Usage]:
     lease = build.open_lease(name, identity, device)
+    process.on_checkpoint = partial(stop_if_overspent, build.ledger, lease)
     exit_code, usage = 1, Usage(device=lease.device, device_count=lease.device_count)
     try:
         with Heartbeat(build.ledger, lease.id, build.settings.heartbeat_seconds):
@@ -168,6 +174,8 @@ def _booked(build: Build, name: str, identity: str, process: StageProcess, devic
             exit_code = 0
     except Exception as error:  # the only one in the house: it records and re-raises
         exit_code = error.exit_code if isinstance(error, StillroomError) else 1
+        if isinstance(error, BudgetError):  # ended at a checkpoint: nothing of it is lost
+            exit_code = STOPPED_EXIT_CODE
         raise
     finally:
         build.ledger.close(lease.id, exit_code, usage)

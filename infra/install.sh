@@ -97,6 +97,7 @@ case ${1:-all} in
         install_vllm
         install_ray
         infra/install-chromium.sh
+        infra/install-postgresql.sh
         ;;
     *) fail "install.sh: no such environment, got $1" "one of main, vllm, ray, all" ;;
 esac

@@ -10,19 +10,21 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
-from contracts.errors import LedgerError
+from contracts.errors import BudgetError, LedgerError
 from contracts.usage import Usage
 from ledger import processes
 from ledger.database import Database, UnreachableError, open_database, sqlite_file
 from ledger.events import Event, Written, beat_event, insert_event, now, utc
-from ledger.leases import Lease, Span, read_open, read_spans
-from ledger.prices import PriceRow, know_device, store_prices
+from ledger.leases import WHOLE, Lease, Span, read_open, read_spans
+from ledger.opening import insert_lease
+from ledger.prices import PriceRow, store_prices
 from ledger.reconcile import Reconciled, reconcile
+from ledger.savings import insert_saving
 from ledger.schema import build, estimate
 from ledger.schema import lease as lease_table
 from ledger.spool import Spool
@@ -55,15 +57,26 @@ class Ledger:
         """A snapshot for the reports."""
         return self._database.reading()
 
+    def writing(self) -> AbstractContextManager[Connection]:
+        """One transaction of the one writer, for the ledger's own modules."""
+        return self._database.writing()
+
     def start_build(
-        self, build_id: str, vertical: str, scale: str, recipe_fingerprint: str, at: datetime | None = None
+        self,
+        build_id: str,
+        vertical: str,
+        scale: str,
+        recipe_fingerprint: str,
+        at: datetime | None = None,
+        *,
+        team: str = "",
     ) -> None:
         """Enter a build. Entering it again with the same particulars (a resumed build) changes nothing."""
         row = {"id": build_id, "vertical": vertical, "scale": scale, "recipe_fingerprint": recipe_fingerprint}
         with self._database.writing() as connection:
             known = connection.execute(select(build).where(build.c.id == build_id)).mappings().first()
             if known is None:
-                connection.execute(insert(build).values(**row, started_at=utc(at or now())))
+                connection.execute(insert(build).values(**row, team=team, started_at=utc(at or now())))
             elif {name: known[name] for name in row} != row:
                 told = ", ".join(f"{name} {known[name]}" for name in row if known[name] != row[name])
                 raise LedgerError(f"build {build_id}", "is in the ledger already and was another build", got=told)
@@ -80,41 +93,57 @@ class Ledger:
         supervisor_pid: int,
         supervisor_start_ticks: int,
         at: datetime | None = None,
+        *,
+        share: Fraction = WHOLE,
+        expected_micro_usd: int | None = None,
     ) -> Lease:
         """Open a lease; committed to disk when this returns, so call it before the child is started.
 
-        ``host`` and ``boot_id`` as ``processes.host`` and ``processes.boot_id`` tell them. Raises LedgerError: then
-        nothing may be started.
+        ``host`` and ``boot_id`` as ``processes.host`` and ``processes.boot_id`` tell them; ``share`` is the part of
+        each device that a MIG instance takes. Every budget over the build is asked in the same transaction, and
+        ``expected_micro_usd`` reserved. Raises LedgerError, or BudgetError: then nothing may be started.
         """
-        key = {"build_id": build_id, "stage": stage, "artifact_fingerprint": artifact_fingerprint}
+        wanted = Lease(
+            id=uuid.uuid4().hex,
+            build_id=build_id,
+            stage=stage,
+            artifact_fingerprint=artifact_fingerprint,
+            attempt=0,
+            device=device,
+            device_count=device_count,
+            host=host,
+            boot_id=boot_id,
+            supervisor_pid=supervisor_pid,
+            supervisor_start_ticks=supervisor_start_ticks,
+            opened_at=utc(at or now()),
+            opened_boot_seconds=processes.boot_seconds(),
+            share_numerator=share.numerator,
+            share_denominator=share.denominator,
+        )
         with self._database.writing() as connection:
-            # The row lock numbers attempts one at a time on PostgreSQL; SQLite has one writer anyway.
-            if connection.execute(select(build.c.id).where(build.c.id == build_id).with_for_update()).first() is None:
-                raise LedgerError(f"build {build_id}", "is not in the ledger", hint="call start_build first")
-            know_device(connection, device)
-            same = [lease_table.c[name] == value for name, value in key.items()]
-            before = connection.execute(select(func.count()).select_from(lease_table).where(*same)).scalar_one()
-            lease = Lease(
-                id=uuid.uuid4().hex,
-                **key,
-                attempt=before + 1,
-                device=device,
-                device_count=device_count,
-                host=host,
-                boot_id=boot_id,
-                supervisor_pid=supervisor_pid,
-                supervisor_start_ticks=supervisor_start_ticks,
-                opened_at=utc(at or now()),
-                opened_boot_seconds=processes.boot_seconds(),
-            )
-            connection.execute(insert(lease_table).values(**vars(lease)))
-        self._leases[lease.id] = lease
-        return lease
+            opened = insert_lease(connection, wanted, expected_micro_usd)
+        if isinstance(opened, BudgetError):  # raised only now: that it was refused stays in the ledger
+            raise opened
+        self._leases[opened.id] = opened
+        return opened
 
-    def hold(self, build_id: str, stage: str, artifact_fingerprint: str, device: str, device_count: int = 1) -> Lease:
+    def hold(
+        self,
+        build_id: str,
+        stage: str,
+        artifact_fingerprint: str,
+        device: str,
+        device_count: int = 1,
+        *,
+        share: Fraction = WHOLE,
+        expected_micro_usd: int | None = None,
+    ) -> Lease:
         """``open_lease`` with this process as the supervisor."""
         me = processes.this_process()
-        return self.open_lease(build_id, stage, artifact_fingerprint, device, device_count, **me)
+        return self.open_lease(
+            build_id, stage, artifact_fingerprint, device, device_count, **me,
+            share=share, expected_micro_usd=expected_micro_usd,
+        )  # fmt: skip
 
     def attach_child(self, lease_id: str, pid: int, start_ticks: int, at: datetime | None = None) -> Written:
         """Tell which process works under the lease, so that an orphan can be found."""
@@ -161,26 +190,7 @@ class Ledger:
         before it are not counted as saved.
         """
         with self._database.writing() as connection:
-            made = [
-                span
-                for span in read_spans(connection, lease_table.c.artifact_fingerprint == fingerprint)
-                if span.status == "done" and span.lease.stage == stage
-            ]
-            detail: dict[str, Any] = {"stage": stage, "fingerprint": fingerprint}
-            if made:
-                detail |= {"device": made[-1].lease.device, "device_seconds": made[-1].billed_device_seconds}
-            else:
-                detail |= {"device": device, "device_seconds": saved_device_seconds}
-            event = Event(
-                idempotency_key=f"saved:{build_id}:{stage}:{fingerprint}",
-                kind="saved",
-                lease_id=made[-1].lease.id if made else None,
-                build_id=build_id,
-                at=at or now(),
-                detail=detail,
-            )
-            insert_event(connection, event)
-        return float(detail["device_seconds"])
+            return insert_saving(connection, build_id, stage, fingerprint, (device, saved_device_seconds), at or now())
 
     def record_estimate(
         self,
@@ -196,10 +206,10 @@ class Ledger:
         with self._database.writing() as connection:
             connection.execute(insert(estimate).values(**row, micro_usd=micro_usd, made_at=utc(at or now())))
 
-    def load_prices(self, catalogue: Mapping[str, Sequence[PriceRow]]) -> int:
+    def load_prices(self, catalogue: Mapping[str, Sequence[PriceRow]], replaces: tuple[str, ...] | None = None) -> int:
         """Device to ``[(valid from, USD per device-hour, source)]``; see ``prices.store_prices``."""
         with self._database.writing() as connection:
-            return store_prices(connection, catalogue)
+            return store_prices(connection, catalogue, replaces)
 
     def reconcile(self, now: datetime | None = None, ttl_seconds: float = 60.0) -> list[Reconciled]:
         """End the leases whose supervisor died and report orphans; see ``ledger.reconcile``. Idempotent."""

@@ -1,28 +1,35 @@
 """Where the ledger's rows lie: opening, migrating, transactions, and errors turned into the house's form.
 
-SQLite runs in WAL with ``synchronous=FULL`` (a commit survives a power cut). Every transaction has a connection of its
-own: a file that was moved or replaced is noticed at the next write, and a forked process shares nothing.
+SQLite runs in WAL with ``synchronous=FULL`` (a commit survives a power cut), PostgreSQL with its own
+``synchronous_commit``. On SQLite every transaction has a connection of its own: a file that was moved or replaced is
+noticed at the next write. On PostgreSQL, where signing in costs more than a beat, one connection is kept and tried
+before each use. A forked process shares none.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from contracts.errors import LedgerError
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Schema revisions this code knows, oldest first; the last one is what it reads and writes."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 HINTS = {
+    "lock timeout": ("is locked by another process", "wait for it, or look for it in pg_stat_activity"),
     "database is locked": (
         "is locked by another process",
         "find who holds it with fuser, then run the command again",
@@ -35,6 +42,15 @@ HINTS = {
     "malformed": ("is damaged", "restore the ledger from its backup; `sqlite3 FILE .recover` reads what is left"),
     "no such table": ("has lost its tables", "restore the ledger from its backup, or open an empty file"),
     "No module named": ("needs a database driver that is not installed", "install the driver, or use sqlite:///"),
+    "password authentication failed": ("refuses this user", "check user and password in the URL or in ~/.pgpass"),
+    "Connection refused": ("does not answer", "start PostgreSQL, or check host and port in the URL"),
+    "connection timeout expired": ("does not answer", "is the host right, and does its firewall let this machine in?"),
+    "failed to resolve host": ("has a host that is not known", "check the host in the URL"),
+    "No such file or directory": ("does not answer", "start PostgreSQL, or check the socket's folder in the URL"),
+    "does not exist": ("is not there as named", "createdb NAME makes the database; the tables come by themselves"),
+    "permission denied": ("may not be written by this user", "grant the user CREATE on the database's schema"),
+    "No space left on device": ("cannot be written: the disk is full", "free disk space, then run it again"),
+    "read-only transaction": ("cannot be written: it is read-only", "name the primary server, not a standby"),
     "insert-only": ("refused a change to a booked row", "book a correction as a new row instead"),
 }
 
@@ -75,17 +91,32 @@ def open_database(url: str, busy_seconds: float) -> Database:
     with _house_errors(name):
         if parsed.get_backend_name() == "sqlite":
             engine = _sqlite_engine(sqlite_file(url), busy_seconds)
+        elif parsed.get_backend_name() == "postgresql":
+            engine = _postgresql_engine(parsed, busy_seconds)
         else:
-            engine = create_engine(parsed, poolclass=NullPool)
+            hint = "sqlite:////path/to/ledger.db or postgresql://user@host/database"
+            raise LedgerError(name, "is a kind of database that a ledger cannot be kept in", hint=hint)
     database = Database(engine, name)
     with database.reading() as connection:
         known = _revision(connection, name)
     if known != REVISIONS[-1]:
         with database.writing() as connection:
             # Asked again under the write lock: of several processes that open a new ledger, one migrates.
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('stillroom ledger migration'))"))
             if _revision(connection, name) != REVISIONS[-1]:
                 _migrate(connection)
     return database
+
+
+def insert_once(connection: Connection, target: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless its ``idempotency_key`` is there; True when it is new."""
+    # Both dialects spell "insert or leave" the same way, each in a construct of its own.
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make(target).values(**row).on_conflict_do_nothing(index_elements=["idempotency_key"])
+    # Without these two PostgreSQL is asked for the new id, and the count of rows is gone with its cursor.
+    statement = statement.inline().execution_options(preserve_rowcount=True)
+    return connection.execute(statement).rowcount == 1
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -96,6 +127,23 @@ def sqlite_file(url: str) -> Path | None:
     if not parsed.database or parsed.database == ":memory:":
         raise LedgerError(url, "a ledger must be kept in a file", hint="give sqlite:///path/to/ledger.db")
     return Path(parsed.database).absolute()
+
+
+def _postgresql_engine(url: URL, busy_seconds: float) -> Engine:
+    driven = url.set(drivername="postgresql+psycopg")
+    options = f"-c timezone=UTC -c lock_timeout={int(busy_seconds * 1000)}"
+    given = str(driven.query.get("options", ""))
+    told = {"application_name": "stillroom-ledger", "connect_timeout": "10"} | dict(driven.query)
+    driven = driven.set(query=told | {"options": f"{options} {given}".strip()})
+    engine = create_engine(driven, pool_size=1, max_overflow=-1, pool_pre_ping=True)
+    os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("write", False):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    return engine
 
 
 def _sqlite_engine(file: Path | None, busy_seconds: float) -> Engine:

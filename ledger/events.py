@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import LedgerError
+from ledger.database import insert_once
 from ledger.schema import lease_event
 
 Kind = Literal["child", "beat", "close", "reconciled", "saved"]
@@ -57,11 +57,7 @@ def now() -> datetime:
 
 def insert_event(connection: Connection, event: Event) -> bool:
     """Insert the event unless its key is there; True when it is new."""
-    # Both dialects spell "insert or leave" the same way, each in a construct of its own.
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    row = event.model_dump() | {"at": utc(event.at), "recorded_at": now()}
-    statement = make(lease_event).values(row).on_conflict_do_nothing(index_elements=["idempotency_key"])
-    return connection.execute(statement).rowcount == 1
+    return insert_once(connection, lease_event, event.model_dump() | {"at": utc(event.at), "recorded_at": now()})
 
 
 def beat_event(lease_id: str, at: datetime, **detail: Any) -> Event:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 from sqlalchemy import Connection, insert, select
 
 from contracts.errors import LedgerError
+from ledger.amounts import micro_usd
 from ledger.events import now, utc
 from ledger.schema import device, price
 
@@ -39,20 +41,22 @@ class Prices:
         for row in sorted(rows, key=lambda one: one.valid_from):
             self._by_device.setdefault(row.device, []).append(row)
 
-    def cost(self, device_name: str, start: datetime, end: datetime, device_count: int = 1) -> int | None:
-        """Micro-USD of holding ``device_count`` devices over the span, split where the price changes.
+    def cost(
+        self, device_name: str, start: datetime, end: datetime, device_count: int = 1, share: Fraction = Fraction(1)
+    ) -> int | None:
+        """Micro-USD of holding ``device_count`` devices, or a share of each, over the span; split at price changes.
 
         None where any part of the span has no price: an unknown cost is never zero. Rounded once, half up.
         """
         rows = self._by_device.get(device_name, [])
         if not rows or rows[0].valid_from > start:
             return None
-        numerator = 0
+        numerator, denominator = 0, share.denominator * HOUR_MICROSECONDS
         for row, following in zip(rows, [*rows[1:], None], strict=True):
             until = end if following is None else min(end, following.valid_from)
             held = max(0, (until - max(start, row.valid_from)) // MICROSECOND)
-            numerator += held * row.micro_usd_per_device_hour * device_count
-        return (2 * numerator + HOUR_MICROSECONDS) // (2 * HOUR_MICROSECONDS)
+            numerator += held * row.micro_usd_per_device_hour * device_count * share.numerator
+        return (2 * numerator + denominator) // (2 * denominator)
 
 
 def device_kind(name: str) -> DeviceKind:
@@ -66,37 +70,42 @@ def know_device(connection: Connection, name: str) -> None:
         connection.execute(insert(device).values(name=name, kind=device_kind(name)))
 
 
-def store_prices(connection: Connection, catalogue: Mapping[str, Sequence[PriceRow]]) -> int:
-    """Add what is new in the catalogue; a different price for a known date supersedes. Returns how many rows came."""
+def store_prices(
+    connection: Connection, catalogue: Mapping[str, Sequence[PriceRow]], replaces: tuple[str, ...] | None = None
+) -> int:
+    """Add what is new; a different price for a known date supersedes it. Returns how many rows came.
+
+    ``replaces``: only prices whose source begins so are superseded; a price that people booked then stands. Raises
+    LedgerError where the catalogue itself names two prices for one moment.
+    """
     added = 0
     for name, rows in catalogue.items():
         know_device(connection, name)
+        told: dict[datetime, int] = {}
         for valid_from, usd_per_hour, source in rows:
-            added += _store(connection, name, utc(valid_from), micro_usd(name, usd_per_hour), source)
+            moment, amount = utc(valid_from), micro_usd(f"price of {name}", usd_per_hour)
+            if told.setdefault(moment, amount) != amount:
+                got = f"{told[moment] / 1e6:g} and {amount / 1e6:g} USD from {moment:%Y-%m-%d %H:%M} UTC"
+                hint = "a price holds until the next one begins: give each its own moment"
+                raise LedgerError(f"price of {name}", "is there twice, and differs", got=got, hint=hint)
+            added += _store(connection, name, moment, amount, source, replaces)
     return added
 
 
-def micro_usd(subject: str, usd: Decimal | float | str) -> int:
-    """USD to integer micro-USD. Raises LedgerError for what is no amount, is negative, or is not finite."""
-    try:
-        amount = Decimal(str(usd))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise LedgerError(f"price of {subject}", "must be an amount of USD, zero or more", got=usd)
-    return round(amount * 1_000_000)
-
-
-def _store(connection: Connection, name: str, valid_from: datetime, amount: int, source: str) -> int:
-    known = [row for row in _in_force(connection, name) if row.valid_from == valid_from]
-    if known and known[0].micro_usd_per_device_hour == amount:
+def _store(
+    connection: Connection, name: str, valid_from: datetime, amount: int, source: str, replaces: tuple[str, ...] | None
+) -> int:
+    known = next((row for row in _in_force(connection, name) if row.valid_from == valid_from), None)
+    if known is not None and known.micro_usd_per_device_hour == amount:
+        return 0
+    if known is not None and replaces is not None and not known.source.startswith(replaces):
         return 0
     values = {
         "device": name,
         "micro_usd_per_device_hour": amount,
         "valid_from": valid_from,
         "source": source,
-        "supersedes": known[0].id if known else None,
+        "supersedes": None if known is None else known.id,
         "recorded_at": now(),
     }
     connection.execute(insert(price).values(values))

@@ -181,7 +181,7 @@ def _line(
     stage, fingerprint, device = key
     held = sum(span.billed_device_seconds for span in spans)
     on_gpu = device_kind(device) == "gpu"
-    costs = [prices.cost(device, s.lease.opened_at, s.billed_until, s.lease.device_count) for s in spans]
+    costs = [span.cost(prices) for span in spans]
     spared = [prices.cost(device, s.at, s.at + timedelta(seconds=s.device_seconds)) for s in saves]
     return StageLine(
         build_id=build_id,
@@ -193,7 +193,7 @@ def _line(
         device_seconds=held,
         cpu_device_seconds=0.0 if on_gpu else held,
         gpu_seconds=held if on_gpu else 0.0,
-        wasted_seconds=sum(span.billed_device_seconds for span in spans if span.status in ("failed", "killed")),
+        wasted_seconds=sum(span.billed_device_seconds for span in spans if span.wasted),
         saved_seconds=sum(save.device_seconds for save in saves),
         micro_usd=_sum(costs),
         saved_micro_usd=_sum(spared),

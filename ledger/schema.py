@@ -1,7 +1,8 @@
-"""The ledger's tables. INSERT-only: triggers of the migration abort every UPDATE and DELETE.
+"""The ledger's tables of builds, devices, prices and leases. INSERT-only: triggers abort every UPDATE and DELETE.
 
 Money is integer micro-USD, time is UTC. The migrations under ``migrations/versions`` make these tables; a test holds
-the two equal. A change here needs a new migration and its revision in ``database.REVISIONS``.
+the two equal. Charges and budgets are in ``schema_money``, the views in ``views``. A change here needs a new migration
+and its revision in ``database.REVISIONS``.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ build = Table(
     Column("scale", String, nullable=False),
     Column("recipe_fingerprint", String, nullable=False),
     Column("started_at", UtcTime, nullable=False),
+    Column("team", String, nullable=False, server_default=""),
 )
 
 device = Table(
@@ -94,9 +96,12 @@ lease = Table(
     Column("supervisor_start_ticks", BigInteger, nullable=False),
     Column("opened_at", UtcTime, nullable=False),
     Column("opened_boot_seconds", Float, nullable=False),
+    Column("share_numerator", Integer, nullable=False, server_default="1"),
+    Column("share_denominator", Integer, nullable=False, server_default="1"),
     UniqueConstraint("build_id", "stage", "artifact_fingerprint", "attempt", name="lease_attempt"),
     CheckConstraint("device_count >= 0", name="lease_device_count"),
     Index("lease_by_fingerprint", "artifact_fingerprint"),
+    Index("lease_by_build", "build_id"),
 )
 
 lease_event = Table(

@@ -8,7 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ledger.budget_state import BudgetState
+from ledger.invoice_match import Match
 from ledger.report import BuildTotals, EstimateLine, StageLine
+from ledger.spend import SpendLine
 
 
 def render(lines: Sequence[StageLine], totals: BuildTotals) -> RenderableType:
@@ -56,11 +59,64 @@ def render_estimates(lines: Sequence[EstimateLine]) -> RenderableType:
     return table
 
 
+def render_spend(lines: Sequence[SpendLine]) -> RenderableType:
+    """One row a group; a note where hours have no price."""
+    groups = list(lines[0].group) if lines else []
+    numbers = ("GPU-hours", "CPU-hours", "wasted h", "compute USD", "expenses", "adjusted", "USD")
+    table = _table("", groups, numbers)
+    for line in lines:
+        hours = (f"{one:,.3f}" for one in (line.gpu_hours, line.cpu_hours, line.wasted_hours))
+        money = (usd(one) for one in (line.compute_micro_usd, line.expense_micro_usd, line.adjustment_micro_usd))
+        table.add_row(*map(Text, line.group.values()), *hours, *money, usd(line.micro_usd))
+    unpriced = sum(line.unpriced_hours for line in lines)
+    if not unpriced:
+        return table
+    known = usd(sum(line.known_micro_usd for line in lines))
+    note = f"{unpriced:,.3f} device-hours have no price: what they cost is unknown. {known} USD is known."
+    return Group(table, Text(note, style="yellow"))
+
+
+def render_budgets(states: Sequence[BudgetState]) -> RenderableType:
+    """One row a budget in force."""
+    names = ("budget", "over", "period", "policy")
+    table = _table("", names, ("USD", "spent", "reserved", "left", "used"))
+    for state in states:
+        over = state.scope if state.scope == "all" else f"{state.scope} {state.scope_value}"
+        since = "" if state.period == "total" else f" from {state.period_start:%Y-%m-%d}"
+        left = state.limit_micro_usd - state.committed_micro_usd
+        used = f"{100 * state.committed_micro_usd / state.limit_micro_usd:.0f} %" if state.limit_micro_usd else "-"
+        figures = (state.limit_micro_usd, state.spent_micro_usd, state.reserved_micro_usd, left)
+        table.add_row(*map(Text, (state.name, over, state.period + since, state.policy)), *map(usd, figures), used)
+    unpriced = sum(state.unpriced_leases for state in states)
+    return (
+        Group(table, Text(f"{unpriced} leases have no price and count nothing here.", style="yellow"))
+        if unpriced
+        else table
+    )
+
+
+def render_matches(matches: Sequence[Match]) -> RenderableType:
+    """Invoices against the ledger."""
+    names = ("invoice", "device", "from", "to", "verdict")
+    table = _table("", names, ("hours invoiced", "hours booked", "USD invoiced", "booked", "adjusted", "difference"))
+    for one in matches:
+        cells = (
+            f"{one.provider} {one.invoice}",
+            one.device,
+            f"{one.period_start:%Y-%m-%d}",
+            f"{one.period_end:%Y-%m-%d}",
+        )
+        hours = ("-" if one.invoiced_hours is None else f"{one.invoiced_hours:,.2f}", f"{one.booked_hours:,.2f}")
+        money = (one.invoiced_micro_usd, one.booked_micro_usd, one.adjusted_micro_usd, one.difference_micro_usd)
+        table.add_row(*map(Text, (*cells, one.verdict)), *hours, *map(usd, money))
+    return table
+
+
 def usd(micro_usd: int | None) -> str:
     """Micro-USD as USD, all six places below one dollar, two above; ``unknown`` for None."""
     if micro_usd is None:
         return "unknown"
-    return f"{micro_usd / 1_000_000:,.{6 if 0 < micro_usd < 1_000_000 else 2}f}"
+    return f"{micro_usd / 1_000_000:,.{6 if 0 < abs(micro_usd) < 1_000_000 else 2}f}"
 
 
 def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from contracts.artifacts import sync
-from contracts.stage import progress
+from contracts.stage import checkpointed, progress
 
 FOLDER = ".checkpoints"
 MARKER = "complete"
@@ -68,3 +68,4 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
             mark_complete(checkpoint)
+            checkpointed(state.global_step)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from flows.build import Build, Enough, opened
 from flows.code_version import code_version
 from flows.settings import CHECKOUT, Settings
 from flows.step import Asked, carried_out, run_step, steps
+from ledger.budgets import set_budget
 from ledger.report import build_lines
+from ledger.spend import spend
 from recipes.load import load
 from tests.flows.tiny_stage import TinySection
 
@@ -163,6 +166,36 @@ def test_nothing_starts_past_the_budget(settings: Settings) -> None:
         _step(build, section=TinySection(seconds=0.2))
         with pytest.raises(BudgetError, match="the budget of 1e-09 USD is spent"):
             _step(build, "next")
+
+
+def test_a_budget_that_stops_ends_a_run_at_a_checkpoint_and_the_next_one_goes_on(settings: Settings) -> None:
+    section = TinySection(seconds=20.0, checkpoints=True)
+    with opened("one", load("finance"), settings, None, "", "") as build:
+        set_budget(build.ledger, "tiny", "0.000001", scope="vertical", scope_value="finance", policy="stop")
+        with pytest.raises(BudgetError, match=r"budget tiny: .* for stage tiny, stopped at a checkpoint"):
+            _step(build, section=section)
+        (line,) = build_lines(build.ledger, "one")
+        assert (line.status, line.wasted_seconds) == ("stopped", 0)
+        assert line.device_seconds < 20
+        with pytest.raises(BudgetError, match="budget tiny"):
+            _step(build, section=section)
+        set_budget(build.ledger, "tiny", 5, scope="vertical", scope_value="finance", policy="stop")
+        made = _step(build, section=TinySection(seconds=0.1, checkpoints=True))
+        (line,) = build_lines(build.ledger, "one")
+    assert made.metrics == {"resumed": True}
+    assert (line.attempts, line.status) == (2, "done")
+
+
+def test_a_team_and_a_share_of_a_device_are_booked(settings: Settings) -> None:
+    mine = settings.model_copy(update={"team": "risk", "device_share": "2/7"})
+    with opened("one", load("finance"), mine, None, "", "") as build:
+        lease = build.open_lease("tiny", "fp", device=True)
+        assert lease.share == Fraction(2, 7)
+        build.ledger.close(lease.id, 0)
+        assert spend(build.ledger, ("team",))[0].group == {"team": "risk"}
+    for wrong in ("0", "8/7", "half", "1/0"):
+        with pytest.raises(InputError, match="STILLROOM_DEVICE_SHARE: must be above 0 and up to 1"):
+            _ = settings.model_copy(update={"device_share": wrong}).share
 
 
 def test_other_verticals_go_on_beside_it(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from flows.process import StageProcess
 from flows.settings import CHECKOUT, Settings, secret
 from flows.step import looked_up, run_step
 from flows.surroundings import surroundings, teacher_key
+from ledger.spend import spend
 from recipes.load import load
 from tests.distillation.teacher_server import Server, serving
 from tests.flows.secret_stage import SecretSection
@@ -110,6 +111,22 @@ def test_the_key_reaches_the_server_and_no_file(
     assert answers.metrics["answered"] == len(tiny_examples(6))
     assert files_with(settings.home, server.url)  # what is looked for would be found
     assert files_with(settings.home, KEY) == []
+
+
+def test_the_tokens_of_an_api_are_booked_at_its_price_or_told_to_have_none(
+    settings: Settings, server: Server, corpus: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, KEY)
+    recipe = load("finance", "local", overrides(server.url))
+    with opened("one", recipe, settings, None, "", "") as build:
+        _ask(build, corpus)
+        assert any("tokens in" in note and "cost is unknown" in note for note in build.notes)
+        assert spend(build.ledger, ())[0].expense_micro_usd == 0
+    prices = {"teacher_usd_per_1m_tokens_in": 2.0, "teacher_usd_per_1m_tokens_out": 10.0}
+    with opened("two", recipe, settings.model_copy(update=prices), None, "", "teacher") as build:
+        usage = _ask(build, corpus).usage
+        assert usage is not None and usage.tokens_out > 0
+        assert spend(build.ledger, ())[0].expense_micro_usd == 2 * usage.tokens_in + 10 * usage.tokens_out
 
 
 def test_a_refused_key_is_in_no_error_spec_result_or_log(

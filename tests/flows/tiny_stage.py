@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.artifacts import Artifact, describe
 from contracts.errors import GateError
-from contracts.stage import progress, stage_main
+from contracts.stage import checkpointed, progress, stage_main
 from contracts.usage import Usage
 from recipes.section import Section, not_identity
 
@@ -23,6 +23,8 @@ class TinySection(Section):
     seconds: float = not_identity(0.0)
     die_once: bool = False
     refuse: bool = False
+    checkpoints: bool = False
+    """Tell of a checkpoint at every tick."""
 
 
 def tiny(section: TinySection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
@@ -33,6 +35,8 @@ def tiny(section: TinySection, inputs: dict[str, Artifact], out_dir: Path) -> tu
     for done in range(int(section.seconds * 10)):
         progress(done, section.seconds * 10, "ticks")
         time.sleep(0.1)
+        if section.checkpoints and not resumed:
+            checkpointed(done)
     if section.die_once and not resumed:
         os.kill(os.getpid(), signal.SIGKILL)
     if section.refuse:

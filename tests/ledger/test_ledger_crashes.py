@@ -7,10 +7,9 @@ import multiprocessing
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing.connection import Connection
@@ -19,10 +18,12 @@ from pathlib import Path
 from ledger import Heartbeat, Ledger, build_lines, build_totals, processes
 from ledger.leases import Span, read_spans
 from ledger.schema import lease as lease_table
+from tests.ledger.conftest import Rows, asking
 
 FORK = multiprocessing.get_context("fork")
 TTL_SECONDS = 0.5
 KILLS = 15
+WRITERS = 16
 
 
 def die_with(parent_pid: int) -> None:
@@ -31,9 +32,9 @@ def die_with(parent_pid: int) -> None:
         os._exit(1)
 
 
-def supervise(url: str, fingerprint: str, out: Connection) -> None:
+def supervise(url: str, spool: Path, fingerprint: str, out: Connection) -> None:
     """What the choke point does: lease, child, beats. Says each step, so that it can be killed at any of them."""
-    ledger = Ledger.open(url)
+    ledger = Ledger.open(url, spool=spool)
     out.send("opened ledger")
     lease = ledger.hold("b1", "sft", fingerprint, "cpu")
     out.send("leased")
@@ -47,10 +48,12 @@ def supervise(url: str, fingerprint: str, out: Connection) -> None:
             out.send("working")
 
 
-def kill_somewhere(url: str, fingerprint: str, steps: int, pause_seconds: float) -> tuple[datetime, datetime]:
+def kill_somewhere(
+    url: str, spool: Path, fingerprint: str, steps: int, pause_seconds: float
+) -> tuple[datetime, datetime]:
     """Start a supervisor, kill it after so many steps; returns the last moment alive and the first one dead."""
     ours, theirs = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=supervise, args=(url, fingerprint, theirs))
+    process = FORK.Process(target=supervise, args=(url, spool, fingerprint, theirs))
     process.start()
     theirs.close()
     for _ in range(steps):
@@ -68,13 +71,13 @@ def span_of(ledger: Ledger, fingerprint: str) -> Span | None:
     return found[0] if found else None
 
 
-def test_what_was_held_is_billed_within_one_ttl_a_kill(ledger: Ledger, url: str) -> None:
+def test_what_was_held_is_billed_within_one_ttl_a_kill(ledger: Ledger, url: str, spool: Path) -> None:
     dice = random.Random(4)
     held_seconds = held_at_most_seconds = stalled_seconds = 0.0
     leases = 0
     for kill in range(KILLS):
         steps = kill % 9
-        alive_at, dead_at = kill_somewhere(url, f"fp{kill}", steps, dice.random() * 0.1)
+        alive_at, dead_at = kill_somewhere(url, spool, f"fp{kill}", steps, dice.random() * 0.1)
         before = span_of(ledger, f"fp{kill}")
         assert before is not None or steps < 2, "a lease was told to be open and is not in the ledger"
         ended = ledger.reconcile(ttl_seconds=TTL_SECONDS)
@@ -95,19 +98,19 @@ def test_what_was_held_is_billed_within_one_ttl_a_kill(ledger: Ledger, url: str)
     assert ledger.reconcile(ttl_seconds=TTL_SECONDS) == []
 
 
-def _reconcile_on_signal(url: str, go: Connection, out: Connection) -> None:
-    ledger = Ledger.open(url)
+def _reconcile_on_signal(url: str, spool: Path, go: Connection, out: Connection) -> None:
+    ledger = Ledger.open(url, spool=spool)
     go.recv()
     out.send([one.lease_id for one in ledger.reconcile(ttl_seconds=TTL_SECONDS)])
 
 
-def test_two_reconcilers_at_once_end_each_lease_once(ledger: Ledger, url: str) -> None:
+def test_two_reconcilers_at_once_end_each_lease_once(ledger: Ledger, url: str, spool: Path, rows: Rows) -> None:
     gone = processes.this_process() | {"supervisor_start_ticks": 1}
     leases = [ledger.open_lease("b1", "sft", f"fp{n}", "cpu", 1, **gone).id for n in range(20)]
     answers, starts, workers = [], [], []
     for _ in range(2):
         (go_end, go), (answer, answer_end) = FORK.Pipe(duplex=False), FORK.Pipe(duplex=False)
-        workers.append(FORK.Process(target=_reconcile_on_signal, args=(url, go_end, answer_end)))
+        workers.append(FORK.Process(target=_reconcile_on_signal, args=(url, spool, go_end, answer_end)))
         workers[-1].start()
         go_end.close()
         answer_end.close()
@@ -119,8 +122,7 @@ def test_two_reconcilers_at_once_end_each_lease_once(ledger: Ledger, url: str) -
     for worker in workers:
         worker.join()
     assert sorted(ended) == sorted(leases)
-    with closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")))) as connection:
-        assert connection.execute("SELECT count(*) FROM lease_event WHERE kind = 'reconciled'").fetchone() == (20,)
+    assert rows("SELECT count(*) FROM lease_event WHERE kind = 'reconciled'") == [(20,)]
 
 
 def test_pid_reuse_and_reboot_are_not_mistaken_for_life(ledger: Ledger, noon: datetime) -> None:
@@ -189,35 +191,38 @@ def test_a_zombie_supervisor_is_dead(ledger: Ledger) -> None:
     os.waitpid(pid, 0)
 
 
-def _write_events(url: str, writer: int) -> None:
-    ledger = Ledger.open(url)
-    for artifact in range(3):
+def _write_events(url: str, spool: Path, writer: int) -> None:
+    ledger = Ledger.open(url, spool=spool)
+    for artifact in range(2):
         lease = ledger.hold("b1", f"stage{writer}", f"fp{artifact}", "cpu")
-        for second in range(10):
-            ledger.beat(lease.id, lease.opened_at + timedelta(seconds=second))
+        for second in range(6):
+            beat_at = lease.opened_at + timedelta(seconds=second)
+            ledger.beat(lease.id, beat_at)
+            ledger.beat(lease.id, beat_at)
         ledger.close(lease.id, 0, at=lease.opened_at + timedelta(seconds=10))
 
 
-def test_eight_writers_lose_no_event_even_on_a_new_ledger(url: str, tmp_path: Path) -> None:
+def test_sixteen_writers_lose_and_double_no_event_even_on_a_new_ledger(empty_url: str, spool: Path) -> None:
+    url = empty_url
+
     def race(target: object) -> None:
-        workers = [FORK.Process(target=target, args=(url, n)) for n in range(8)]
+        workers = [FORK.Process(target=target, args=(url, spool, n)) for n in range(WRITERS)]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        assert [worker.exitcode for worker in workers] == [0] * 8
+        assert [worker.exitcode for worker in workers] == [0] * WRITERS
 
     race(_open_only)
-    ledger = Ledger.open(url)
+    ledger = Ledger.open(url, spool=spool)
     ledger.start_build("b1", "finance", "local", "r")
     race(_write_events)
     ledger.replay()
     totals = build_totals(ledger, "b1")
-    assert (totals.attempts, totals.open_leases, totals.device_seconds) == (24, 0, 240.0)
-    with closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")))) as connection:
-        counts = connection.execute("SELECT kind, count(*) FROM lease_event GROUP BY kind ORDER BY kind").fetchall()
-    assert counts == [("beat", 240), ("close", 24)]
+    assert (totals.attempts, totals.open_leases, totals.device_seconds) == (2 * WRITERS, 0, 20.0 * WRITERS)
+    counts = asking(url)("SELECT kind, count(*) FROM lease_event GROUP BY kind ORDER BY kind")
+    assert counts == [("beat", 12 * WRITERS), ("close", 2 * WRITERS)]
 
 
-def _open_only(url: str, _writer: int) -> None:
-    Ledger.open(url)
+def _open_only(url: str, spool: Path, _writer: int) -> None:
+    Ledger.open(url, spool=spool)

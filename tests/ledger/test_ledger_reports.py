@@ -55,6 +55,19 @@ def test_a_corrected_price_supersedes_and_a_repeated_one_does_not(ledger: Ledger
     assert build_lines(ledger, "b1")[0].micro_usd == 500_000
 
 
+def test_two_prices_for_one_moment_are_refused_and_a_booked_one_stands(ledger: Ledger, noon: datetime) -> None:
+    with pytest.raises(
+        LedgerError, match=r"price of cpu: is there twice, and differs, got 1 and 2 USD from 2026-03-01"
+    ):
+        ledger.load_prices({"cpu": [(noon, 1, "list"), (noon, 2, "list")]})
+    assert ledger.load_prices({"cpu": [(noon, 1, "catalogue 1")]}) == 1
+    assert ledger.load_prices({"cpu": [(noon, 2, "catalogue 2")]}, replaces=("catalogue",)) == 1
+    assert ledger.load_prices({"cpu": [(noon, 3, "contract")]}) == 1
+    assert ledger.load_prices({"cpu": [(noon, 2, "catalogue 2")]}, replaces=("catalogue",)) == 0
+    run(ledger, "sft", "cpu", noon, HOUR)
+    assert build_lines(ledger, "b1")[0].micro_usd == 3_000_000
+
+
 @pytest.mark.parametrize("amount", ["free", -1, float("nan"), float("inf")])
 def test_a_price_that_is_no_amount_is_refused(amount: float | str, ledger: Ledger, noon: datetime) -> None:
     with pytest.raises(LedgerError, match="price of cpu: must be an amount of USD"):

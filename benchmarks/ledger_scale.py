@@ -1,0 +1,167 @@
+"""A ledger of a million events: its monthly report, its FOCUS export, and the CPU of one beat.
+
+Fills an empty ledger with leases spread over a year (beats, closes, some failed, some killed, price changes), then
+takes the median of several runs of each. The last line is JSON.
+
+    .venv/bin/python -m benchmarks.ledger_scale --events 1000000 [--leases 25000] [--database postgresql]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from ledger import Ledger, processes
+from ledger.budgets import budget_states, set_budget
+from ledger.focus import focus_rows
+from ledger.schema import build, lease, lease_event
+from ledger.spend import spend
+from tests.ledger.postgres import start_or_skip
+
+YEAR_START = datetime(2025, 1, 1, tzinfo=UTC)
+VERTICALS = ("finance", "real_estate", "corporate_intelligence")
+STAGES = ("curate", "cpt", "sft", "dpo", "capture", "student:student-7b", "serve:student-7b")
+DEVICES = ("H100-SXM", "A100-80GB-SXM", "L40S", "cpu")
+ROWS_A_STATEMENT = 5_000
+BUILD_LEASES = 25
+BEATS_MEASURED = 200
+
+
+def main() -> None:
+    """Fill, measure, print."""
+    told = arguments()
+    with opened(told.database) as ledger:
+        print(json.dumps(measure(ledger, told.events, told.leases, told.runs) | {"database": told.database}))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--leases", type=int, default=25_000, help="how many leases share the events")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    return parser.parse_args()
+
+
+@contextmanager
+def opened(database: str) -> Iterator[Ledger]:
+    """An empty ledger that goes with the block."""
+    with tempfile.TemporaryDirectory(prefix="ledger-scale-") as folder:
+        if database == "sqlite":
+            yield Ledger.open(f"sqlite:///{folder}/ledger.db")
+            return
+        server = start_or_skip()
+        try:
+            yield Ledger.open(server.new_database(), spool=Path(folder) / "spool")
+        finally:
+            server.stop()
+
+
+def measure(ledger: Ledger, events: int, leases: int, runs: int = 5) -> dict[str, Any]:
+    """Fill the ledger and time it; seconds are medians of wall time, a beat's are CPU of this process."""
+    started = time.perf_counter()
+    written = fill(ledger, events, leases)
+    found: dict[str, Any] = {"events": written, "leases": leases, "fill_s": time.perf_counter() - started}
+    march = (datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
+    set_budget(ledger, "everything", 1_000_000_000, period="month")
+    found["year_by_month_and_vertical_s"] = _median(lambda: spend(ledger, ("month", "vertical")), runs)
+    found["one_month_by_stage_and_device_s"] = _median(lambda: spend(ledger, ("stage", "device"), *march), runs)
+    found["one_month_in_focus_s"] = _median(lambda: focus_rows(ledger, *march), runs)
+    found["budget_s"] = _median(lambda: budget_states(ledger, march[0]), runs)
+    found["beat_cpu_ms"] = beat_cpu_ms(ledger)
+    return found
+
+
+def fill(ledger: Ledger, events: int, leases: int) -> int:
+    """Insert the leases and their events; returns how many events."""
+    beats = max(0, events // leases - 1)
+    prices = {name: [(YEAR_START, 3.0, "list"), (datetime(2025, 6, 15, tzinfo=UTC), 2.5, "list")] for name in DEVICES}
+    ledger.load_prices(prices)
+    with ledger.writing() as connection:
+        builds = [_build(number) for number in range(leases // BUILD_LEASES + 1)]
+        connection.execute(insert(build), builds)
+    written = 0
+    for first in range(0, leases, ROWS_A_STATEMENT):
+        numbers = range(first, min(first + ROWS_A_STATEMENT, leases))
+        with ledger.writing() as connection:
+            connection.execute(insert(lease), [_lease(number, leases) for number in numbers])
+    batch: list[dict[str, Any]] = []
+    for number in range(leases):
+        batch += _events(number, leases, beats)
+        if len(batch) >= ROWS_A_STATEMENT or number == leases - 1:
+            with ledger.writing() as connection:
+                connection.execute(insert(lease_event), batch)
+            written, batch = written + len(batch), []
+    return written
+
+
+def beat_cpu_ms(ledger: Ledger) -> float:
+    """CPU milliseconds of this process for one beat, over many."""
+    ledger.start_build("beating", "finance", "local", "r")
+    held = ledger.hold("beating", "sft", "fp", DEVICES[0])
+    ledger.beat(held.id)
+    started = time.process_time()
+    for _ in range(BEATS_MEASURED):
+        ledger.beat(held.id)
+    return 1000 * (time.process_time() - started) / BEATS_MEASURED
+
+
+def _median(work: Callable[[], object], runs: int) -> float:
+    seconds = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def _build(number: int) -> dict[str, Any]:
+    vertical = VERTICALS[number % len(VERTICALS)]
+    row = {"id": f"b{number}", "vertical": vertical, "scale": "local", "team": f"team-{number % 4}"}
+    return row | {"recipe_fingerprint": "r", "started_at": YEAR_START}
+
+
+def _lease(number: int, leases: int) -> dict[str, Any]:
+    return {
+        "id": f"l{number}", "build_id": f"b{number // BUILD_LEASES}", "stage": STAGES[number % len(STAGES)],
+        "artifact_fingerprint": f"fp{number}", "attempt": 1, "device": DEVICES[number % len(DEVICES)],
+        "device_count": 1 + number % 8, "host": "host", "boot_id": "boot", "supervisor_pid": 1,
+        "supervisor_start_ticks": 1, "opened_at": _opened(number, leases), "opened_boot_seconds": 0.0,
+        "share_numerator": 1, "share_denominator": 1,
+    }  # fmt: skip
+
+
+def _opened(number: int, leases: int) -> datetime:
+    return YEAR_START + timedelta(seconds=number * 365 * 86_400 / leases)
+
+
+def _events(number: int, leases: int, beats: int) -> Iterator[dict[str, Any]]:
+    opened_at = _opened(number, leases)
+    for beat in range(1, beats + 1):
+        yield _event(number, "beat", opened_at + timedelta(seconds=15 * beat), None)
+    ended_at = opened_at + timedelta(seconds=15 * beats + 7)
+    kind, code = ("reconciled", None) if number % 50 == 0 else ("close", 1 if number % 20 == 0 else 0)
+    yield _event(number, kind, ended_at, code)
+
+
+def _event(number: int, kind: str, at: datetime, exit_code: int | None) -> dict[str, Any]:
+    return {
+        "idempotency_key": f"l{number}:{kind}:{at.timestamp()}", "kind": kind, "lease_id": f"l{number}", "at": at,
+        "recorded_at": at, "exit_code": exit_code, "detail": {},
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    assert processes.visible(), "needs /proc"
+    main()

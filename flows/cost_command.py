@@ -1,0 +1,130 @@
+"""``stillroom cost VERTICAL@SCALE``: the whole cost of served models, from the first document on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from contracts.errors import InputError
+from flows.command_line import AsJson, stdout
+from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from flows.attribution import BuildCost, CostLine, ModelCost
+
+
+def cost(
+    what: Annotated[str, typer.Argument(help="For example finance@production.", metavar="VERTICAL@SCALE")],
+    model: Annotated[str, typer.Option(help="One served model's lines, e.g. student-7b.")] = "",
+    build: Annotated[str, typer.Option(help="A build's id (its first letters do); else the last that served.")] = "",
+    as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="Write the lines: .csv, .json or .parquet.")] = None,
+) -> None:
+    """What the served models cost as a whole, their shares of what they have in common, and the cost of a unit."""
+    from flows.attribution import build_cost
+    from ledger.exports import write
+
+    found = build_cost(Settings(), what, build)
+    wanted = [one for one in found.models if not model or one.model == model]
+    if not wanted:
+        names = ", ".join(one.model for one in found.models)
+        raise InputError("--model", "was not served by this build", got=model, hint=f"served: {names}")
+    if out is not None:
+        rows = [_flat(one, line) for one in wanted for line in one.lines]
+        write(rows, out)
+        stdout.print(f"{out}: {len(rows):,} rows", soft_wrap=True, highlight=False)
+    elif as_json:
+        stdout.print_json(found.model_dump_json())
+    else:
+        stdout.print(_models(found, wanted))
+        if model:
+            stdout.print(_lines(wanted[0]))
+        stdout.print(_units(found))
+        _tell_unknown(wanted)
+
+
+def _models(found: BuildCost, wanted: list[ModelCost]) -> Table:
+    shown = Table(title=Text(f"{found.vertical}@{found.scale} · build {found.build_id}"))
+    for heading in ("model", "made alone USD", "its share USD", "GPU-hours", "CPU-hours", "wasted h", "saved h"):
+        shown.add_column(heading, justify="left" if heading == "model" else "right")
+    for one in wanted:
+        hours = [_hours(one, name) for name in ("gpu_seconds", "cpu_seconds", "wasted_seconds", "saved_seconds")]
+        shown.add_row(Text(one.model), _usd(one.micro_usd), _usd(one.share_micro_usd), *hours)
+    return shown
+
+
+def _lines(one: ModelCost) -> Table:
+    shown = Table(title=Text(one.model))
+    for heading in (
+        "stage",
+        "artifact",
+        "role",
+        "over",
+        "attempts",
+        "device-s",
+        "wasted s",
+        "repeated s",
+        "idle s",
+        "USD",
+        "share",
+    ):
+        shown.add_column(heading, justify="left" if heading in ("stage", "artifact", "role") else "right")
+    for line in one.lines:
+        paid = line.cost
+        figures = ["-"] * 5
+        if paid is not None:
+            seconds = (
+                paid.gpu_seconds + paid.cpu_seconds,
+                paid.wasted_seconds,
+                paid.repeated_seconds,
+                paid.idle_seconds,
+            )
+            figures = [str(paid.attempts), *(f"{figure:,.1f}" for figure in seconds)]
+        names = map(Text, (line.stage, line.fingerprint[:12], line.role, str(line.shared_by)))
+        shown.add_row(*names, *figures, _usd(line.micro_usd), _usd(line.share_micro_usd))
+    return shown
+
+
+def _units(found: BuildCost) -> Table:
+    shown = Table("unit", "count", "USD each")
+    for name, count, each in (
+        ("accepted document", found.accepted_documents, found.micro_usd_per_document),
+        ("accepted teacher answer", found.accepted_answers, found.micro_usd_per_answer),
+    ):
+        shown.add_row(name, f"{count:,}", _usd(each) if count else "-")
+    for gain in found.gains:
+        each = "none gained" if gain.points <= 0 else _usd(gain.micro_usd_per_point)
+        shown.add_row(Text(f"score point, {gain.champion} to {gain.challenger}"), f"{gain.points:+.1f}", each)
+    return shown
+
+
+def _tell_unknown(wanted: list[ModelCost]) -> None:
+    unseen = sorted({stage for one in wanted for stage in one.unseen})
+    if unseen:
+        stdout.print(Text(f"Never booked in this ledger, cost unknown: {', '.join(unseen)}.", style="yellow"))
+
+
+def _flat(one: ModelCost, line: CostLine) -> dict[str, Any]:
+    paid = line.cost.model_dump(exclude={"stage", "fingerprint"}) if line.cost else {}
+    from ledger.artifact_costs import ArtifactCost
+
+    empty = {name: None for name in ArtifactCost.model_fields if name not in ("stage", "fingerprint")}
+    names = {"model": one.model, "stage": line.stage, "fingerprint": line.fingerprint, "role": line.role}
+    money = {"shared_by": line.shared_by, "micro_usd": line.micro_usd, "share_micro_usd": line.share_micro_usd}
+    return names | money | empty | paid
+
+
+def _hours(one: ModelCost, name: str) -> str:
+    """Of what the model is made of and proved by, wholly."""
+    paid = [line.cost for line in one.lines if line.cost is not None and line.role != "overhead"]
+    return f"{sum(getattr(cost, name) for cost in paid) / 3600:,.3f}"
+
+
+def _usd(micro_usd: float | None) -> str:
+    from ledger.tables import usd
+
+    return usd(None if micro_usd is None else round(micro_usd))
