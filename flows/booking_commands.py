@@ -12,7 +12,6 @@ import typer
 
 from contracts.errors import InputError
 from flows.command_line import AsJson, stdout
-from flows.ledger_commands import ledger_app
 from flows.settings import Settings
 
 Usd = Annotated[str, typer.Option(help="How much, e.g. 1234.56.")]
@@ -27,7 +26,6 @@ Device = Annotated[str, typer.Option(help="The device it is about.")]
 Provider = Annotated[str, typer.Option(help="Who is paid.")]
 
 
-@ledger_app.command()
 def book(
     category: Annotated[str, typer.Argument(help="annotation, storage, people, api_tokens, licence or other.")],
     usd: Usd,
@@ -60,7 +58,6 @@ def book(
     _told(book_expense(opened_ledger(Settings()), booked), f"{category}, {usd} USD to {provider}")
 
 
-@ledger_app.command()
 def adjust(
     usd: Annotated[str, typer.Option(help="How much, with its sign; as --usd=-12.50 where it is negative.")],
     reason: Annotated[str, typer.Option(help="Why.")],
@@ -87,7 +84,6 @@ def adjust(
     _told(book_adjustment(opened_ledger(Settings()), booked), f"adjustment of {usd} USD")
 
 
-@ledger_app.command()
 def invoice(
     path: Annotated[Path, typer.Argument(help="CSV with a header, or a JSON list of objects.")],
     provider: Provider,
@@ -101,7 +97,6 @@ def invoice(
     stdout.print(f"{path}: {added} lines are new, {len(lines) - added} were known", soft_wrap=True, highlight=False)
 
 
-@ledger_app.command()
 def match(
     provider: Annotated[str, typer.Option(help="Of one provider only.")] = "",
     settle: Annotated[bool, typer.Option(help="Book the open differences as adjustments.")] = False,
@@ -123,7 +118,6 @@ def match(
         stdout.print(render_matches(matches))
 
 
-@ledger_app.command()
 def price(
     device: Annotated[str, typer.Argument(help="As the ledger books it, e.g. NVIDIA H200.")],
     usd: Annotated[str, typer.Option(help="USD per device-hour.")],

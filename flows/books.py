@@ -33,10 +33,11 @@ def show(
     settings: Settings,
     build: str,
     all_builds: bool,
-    estimates: bool,
     as_json: bool,
-    out: Path | None,
     console: Console,
+    *,
+    estimates: bool = False,
+    out: Path | None = None,
 ) -> None:
     """One build's lines, or one line a build; as a table, as JSON, or into a file."""
     books = open_ledger(settings)

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from contracts.errors import InputError, StillroomError
-from flows import booking_commands
 from flows.budget_commands import budget_app, refuse_over_budget
 from flows.command_line import AsJson, Corpus, Scale, Set, Vertical, documents, stderr, stdout
 from flows.cost_command import cost
 from flows.curate_commands import curate_app, inbox_app
+from flows.ledger_commands import ledger_app
 from flows.settings import Settings
 from recipes.load import load, scales, verticals
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(curate_app, name="curate")
 app.add_typer(inbox_app, name="inbox")
-app.add_typer(booking_commands.ledger_app, name="ledger")
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(budget_app, name="budget")
 app.command()(cost)
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]

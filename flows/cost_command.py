@@ -97,8 +97,8 @@ def _units(found: BuildCost) -> Table:
     ):
         shown.add_row(name, f"{count:,}", _usd(each) if count else "-")
     for gain in found.gains:
-        each = "none gained" if gain.points <= 0 else _usd(gain.micro_usd_per_point)
-        shown.add_row(Text(f"score point, {gain.champion} to {gain.challenger}"), f"{gain.points:+.1f}", each)
+        told = "none gained" if gain.points <= 0 else _usd(gain.micro_usd_per_point)
+        shown.add_row(Text(f"score point, {gain.champion} to {gain.challenger}"), f"{gain.points:+.1f}", told)
     return shown
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.errors import InputError
+from flows.booking_commands import adjust, book, invoice, match, price
 from flows.command_line import AsJson, DefaultRun, stderr, stdout
 from flows.settings import Settings
 
@@ -18,7 +19,7 @@ GROUPINGS = "month, vertical, team, build, scale, stage, artifact, device, categ
 class DefaultRunOfNothing(DefaultRun):
     """``ledger`` alone is ``ledger run`` too: the last build."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Put ``run`` where there is no word at all."""
         return super().parse_args(ctx, args or ["run"])
 
@@ -29,6 +30,8 @@ ledger_app = typer.Typer(
     "`stillroom ledger` shows the last build, `stillroom ledger BUILD` one of them, `stillroom ledger --all` a line a "
     "build; `run` may be left out.",
 )
+for booking in (book, adjust, invoice, match, price):
+    ledger_app.command()(booking)
 Month = Annotated[str, typer.Option(help="One month, e.g. 2026-03; all of them if left out.", metavar="YYYY-MM")]
 Out = Annotated[Path | None, typer.Option(help="Write a file: .csv, .json or .parquet.")]
 
@@ -44,7 +47,7 @@ def run(
     """One build's stages with their cost, what of it was wasted, what the cache saved; or a line a build."""
     from flows.books import show
 
-    show(Settings(), build, all_builds, estimates, as_json, out, stdout)
+    show(Settings(), build, all_builds, as_json, stdout, estimates=estimates, out=out)
 
 
 @ledger_app.command()

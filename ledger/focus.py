@@ -142,7 +142,7 @@ def _priced(one: Mapping[str, Any], cost: Decimal) -> tuple[Decimal | None, Deci
 def _description(one: Mapping[str, Any]) -> str:
     if one["kind"] == "compute":
         return f"{one['vertical']} {one['stage']}, attempt {one['attempt']}, on {one['item']}: {one['status']}"
-    return one["description"] or one["evidence"]
+    return str(one["description"] or one["evidence"])
 
 
 def _time(moment: datetime) -> str:
