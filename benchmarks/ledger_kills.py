@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -190,7 +190,7 @@ def main() -> None:
     finally:
         if server is not None:
             server.stop()
-    print(json.dumps(asdict(found) | {"database": told.database, "holds": found.holds}))
+    print(json.dumps(vars(found) | {"database": told.database, "holds": found.holds}))
     sys.exit(0 if found.holds else 1)
 
 

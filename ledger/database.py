@@ -131,7 +131,8 @@ def sqlite_file(url: str) -> Path | None:
 
 def _postgresql_engine(url: URL, busy_seconds: float) -> Engine:
     driven = url.set(drivername="postgresql+psycopg")
-    options = f"-c timezone=UTC -c lock_timeout={int(busy_seconds * 1000)}"
+    # jit: compiling the reports' views takes longer than running them.
+    options = f"-c timezone=UTC -c jit=off -c lock_timeout={int(busy_seconds * 1000)}"
     given = str(driven.query.get("options", ""))
     told = {"application_name": "stillroom-ledger", "connect_timeout": "10"} | dict(driven.query)
     driven = driven.set(query=told | {"options": f"{options} {given}".strip()})
