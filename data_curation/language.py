@@ -31,8 +31,8 @@ the and that with this which from shall their have been were would should these 
 ONLY_ENGLISH = frozenset(OF_ENGLISH_ALONE.split())
 OF_ENGLISH = "of to for by or is as be in on at it an are was has not its any may will"
 ENGLISH = ONLY_ENGLISH | frozenset(OF_ENGLISH.split())
-LEAST_GRAMMAR, LEAST_ONLY_ENGLISH = 0.35, 5
-"""Half of the words of English prose; a text that is English in two thirds only is left to the model."""
+LEAST_GRAMMAR, LEAST_ONLY_ENGLISH = 0.3, 5
+"""Near half of the words of English prose; a text of which a third is English has half of this."""
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from data_curation.personal_patterns import Span
+from data_curation.personal_patterns import Span, in_numbers
 from data_curation.personal_signs import Signs
 
 NORTH_AMERICAN = re.compile(
@@ -90,14 +90,14 @@ NO_NAMES = frozenset(OF_NO_PERSON.split())
 
 def phones(text: str) -> Iterator[Span]:
     """Phone and fax numbers, with their extension."""
-    for found in NORTH_AMERICAN.finditer(text):
+    for found in in_numbers(NORTH_AMERICAN, text):
         if NO_PHONE_WORDS.search(text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]):
             continue
         yield found.start(), _with_extension(text, found.end())
-    for found in INTERNATIONAL.finditer(text):
+    for found in in_numbers(INTERNATIONAL, text):
         if 8 <= _digits(found.group()) <= 15:
             yield found.start(), _with_extension(text, found.end())
-    for found in LOCAL.finditer(text):
+    for found in in_numbers(LOCAL, text):
         before = text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]
         if 7 <= _digits(found.group()) <= 15 and not DAY.fullmatch(found.group()) and PHONE_WORDS.search(before):
             yield found.start(), _with_extension(text, found.end())

@@ -35,7 +35,7 @@ FINDERS: dict[str, tuple[Callable[[Signs], bool], Callable[[str], Iterable[Span]
     "iban": (lambda signs: signs.numbers, ibans),
     "credit_card": (lambda signs: signs.numbers, cards),
     "ssn": (lambda signs: signs.numbers, social_security_numbers),
-    "bank_account": (lambda signs: signs.numbers, accounts),
+    "bank_account": (lambda signs: signs.numbers and signs.accounts, accounts),
     "ip_address": (lambda signs: signs.dotted or signs.colons, ip_addresses),
     "phone": (lambda signs: signs.numbers, phones),
     "date_of_birth": (lambda signs: signs.births, births),

@@ -25,6 +25,7 @@ ROLE_WORDS = (
     "realtor", "landlord", "tenant", "applicant", "care of",
 )  # fmt: skip
 """Each stands in what ``personal_contacts.ROLE`` matches."""
+ACCOUNT_WORDS = ("account", "acct", "a/c")
 SIGN_OFFS = ("\ncheers", "\nbest", "\nthanks", "\nsincerely", "\nyours", "\nwarm", "\nkind")
 
 
@@ -44,6 +45,7 @@ class Signs:
     selves: bool
     sign_offs: bool
     roles: bool
+    accounts: bool
 
 
 def signs_of(text: str) -> Signs:
@@ -61,6 +63,7 @@ def signs_of(text: str) -> Signs:
         selves=any(word in folded for word in SELF_WORDS),
         sign_offs=any(word in folded for word in SIGN_OFFS),
         roles=any(word in folded for word in ROLE_WORDS),
+        accounts=any(word in folded for word in ACCOUNT_WORDS),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ WORDS = {
     "selves": personal_signs.SELF_WORDS,
     "sign_offs": personal_signs.SIGN_OFFS,
     "roles": personal_signs.ROLE_WORDS,
+    "accounts": personal_signs.ACCOUNT_WORDS,
 }
 BITS = {name: 1 << place for place, name in enumerate(WORDS)}
 RUNS, ODD = 1 << len(BITS), 1 << len(BITS) + 1
@@ -56,9 +58,12 @@ def looks_of(strings: Sequence[str], texts: pa.Array) -> list[Look]:
 
 
 def _signs(text: str, bits: int) -> Signs:
-    numbers, dotted = long_runs(text) if bits & RUNS else (False, False)
-    told = {name: bool(bits & bit) for name, bit in BITS.items()}
-    return Signs(numbers=numbers, dotted=dotted, **told)
+    return _signs_of_bits(bits & ~RUNS, *(long_runs(text) if bits & RUNS else (False, False)))
+
+
+@lru_cache(maxsize=4_096)
+def _signs_of_bits(bits: int, numbers: bool, dotted: bool) -> Signs:
+    return Signs(numbers=numbers, dotted=dotted, **{name: bool(bits & bit) for name, bit in BITS.items()})
 
 
 def _automaton() -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int64]]:

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.answers import NUMBER
+from data_curation.personal_contacts import INTERNATIONAL, LOCAL, NORTH_AMERICAN
 from data_curation.personal_data import KINDS, allow_list, cleaned, find
+from data_curation.personal_patterns import BARE_SSN, CARD, IBAN_HEAD, SSN, in_numbers
 from data_curation.personal_signs import signs_of
 from data_curation.sign_loop import looks_of
 from recipes.load import verticals
@@ -131,3 +133,32 @@ def test_the_look_at_many_texts_is_that_at_each() -> None:
         assert signs == signs_of(text), repr(text)
         assert numbers == len(NUMBER.findall(text)), repr(text)
     assert len({tuple(vars(signs).values()) for signs, _ in looks}) > 100
+
+
+NUMBERS = [
+    "4111 1111 1111 1111", "4111-1111-1111-1111", "123-45-6789", "123 45 6789", "SSN 123456789", "(202) 555-0143",
+    "(\n202 ) 555.0143", "+1 202-555-0143", "+49 30 1234567", "Tel 555 0143", "call 5550143x2", "1.2.3.4", ",5", ".5",
+    "-", "/", "a", "$", "%", "20 7946 0958", "+", "(", ")", "2024-05-06", "6789",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", [CARD, SSN, BARE_SSN, NORTH_AMERICAN, INTERNATIONAL, LOCAL])
+def test_in_its_spans_a_number_is_found_as_in_the_whole_text(pattern: re.Pattern[str]) -> None:
+    chance = random.Random(6)
+    found = 0
+    for _ in range(4_000):
+        text = "".join(chance.choices([*NUMBERS, " ", ", ", "\n", "٣"], k=chance.randint(1, 12)))
+        whole = [one.span() for one in pattern.finditer(text)]
+        assert [one.span() for one in in_numbers(pattern, text)] == whole, repr(text)
+        found += len(whole)
+    assert found > 100
+
+
+def test_an_iban_begins_with_a_word() -> None:
+    chance = random.Random(8)
+    slow = re.compile(r"\b[A-Z]{2}\d{2}(?= ?[A-Z0-9]{4})")
+    for _ in range(3_000):
+        text = "".join(
+            chance.choices(["DE", "G", "89", "3704", " ", "X", "_", "ä", ".", "\n"], k=chance.randint(1, 14))
+        )
+        assert [one.span() for one in IBAN_HEAD.finditer(text)] == [one.span() for one in slow.finditer(text)]
