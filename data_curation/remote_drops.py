@@ -70,14 +70,32 @@ def fetch_drops(url: str, inbox: Path, now: float, rest_seconds: float) -> list[
         return _brought(files, root, shown(url), inbox, (now, rest_seconds))
 
 
-def _brought(files: Any, root: str, url: str, inbox: Path, clock: tuple[float, float]) -> list[Fetched]:
+def folders_at(url: str) -> list[str]:
+    """Names of the folders at ``url``. Raises InputError where it cannot be read."""
+    files, root = _opened(url)
+    return list(_folders(files, root, shown(url)))
+
+
+def _folders(files: Any, root: str, url: str) -> dict[str, str]:
+    """Name to place, sorted, nothing hidden."""
     try:
         listed = sorted(one["name"].rstrip("/") for one in files.ls(root, detail=True) if one["type"] == "directory")
-        names = {place.rpartition("/")[2]: place for place in listed}
-        found = [_fetched(files, name, names[name], inbox, *clock)
-                 for name in names if not name.startswith(".")]  # fmt: skip
     except (OSError, ValueError) as error:
-        raise InputError(url, "cannot be read", got=_plain(error), hint="check the address and the rights") from None
+        raise _unreadable(url, error) from None
+    named = {place.rpartition("/")[2]: place for place in listed}
+    return {name: place for name, place in named.items() if not name.startswith(".")}
+
+
+def _unreadable(url: str, error: Exception) -> InputError:
+    return InputError(url, "cannot be read", got=_plain(error), hint="check the address and the rights")
+
+
+def _brought(files: Any, root: str, url: str, inbox: Path, clock: tuple[float, float]) -> list[Fetched]:
+    names = _folders(files, root, url)
+    try:
+        found = [_fetched(files, name, place, inbox, *clock) for name, place in names.items()]
+    except (OSError, ValueError) as error:
+        raise _unreadable(url, error) from None
     for record in sorted(inbox.glob(f"*/{RECORD}")):
         if record.parent.name not in names:
             shutil.rmtree(record.parent)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import InputError
-from data_curation.remote_drops import fetch_drops, shown
+from data_curation.remote_drops import fetch_drops, folders_at, shown
 from flows.settings import Settings
 from recipes.load import verticals
 
@@ -32,7 +32,7 @@ def fetched(url: str, settings: Settings, told: Callable[[str], None]) -> Path:
 def fetch_all(settings: Settings, told: Callable[[str], None]) -> None:
     """Bring ``settings.inbox`` to what lies at ``settings.inbox_url``; nothing where there is none."""
     if settings.inbox_url:
-        for vertical in verticals():
+        for vertical in sorted(set(verticals()) & set(folders_at(settings.inbox_url))):
             _fetch(f"{settings.inbox_url.rstrip('/')}/{vertical}", settings.inbox / vertical, settings, told)
 
 

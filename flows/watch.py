@@ -47,11 +47,13 @@ class Watch:
     taken: dict[str, str] = field(default_factory=dict)
     """Vertical to the drops' state that needs nothing more."""
     faults: dict[str, str] = field(default_factory=dict)
+    fetched: dict[str, str] = field(default_factory=dict)
+    """Remote drop to what was told of it last."""
 
     def fetch(self) -> None:
         """Copy what is new where the drops come from, if they come from elsewhere."""
         try:
-            fetch_all(self.settings, logging.getLogger("stillroom").info)
+            fetch_all(self.settings, self._tell_once)
         except StillroomError as error:
             self._complain(shown(self.settings.inbox_url), str(error))
 
@@ -92,6 +94,12 @@ class Watch:
         pause = min(2 * pause, SAY_AGAIN_AT_MOST_SECONDS) if state == seen.state else SAY_AGAIN_SECONDS
         self.said[seen.recipe.vertical] = (seen.state, now, pause)
         return True
+
+    def _tell_once(self, line: str) -> None:
+        """A drop that waits there is told of once, not every minute."""
+        if self.fetched.get(line.partition(" is ")[0]) != line:
+            self.fetched[line.partition(" is ")[0]] = line
+            logging.getLogger("stillroom").info(line)
 
     def _complain(self, vertical: str, fault: str) -> None:
         if self.faults.get(vertical) != fault:
