@@ -29,8 +29,8 @@ from data_curation.prints import BATCH_DOCUMENTS, U64, Ints, joined
 from data_curation.ray_order import DONE, Order, Session
 from recipes.stage_sections import CurateSection
 
-LEAST_DOCUMENTS = 20_000
-"""Of a source, to be worth sending."""
+LEAST_DOCUMENTS = 100_000
+"""Of a source, to be worth sending: threads take some seconds for them, a cluster its start alone."""
 FILE_DOCUMENTS = 65_536
 PART_DOCUMENTS = 4_096
 PATIENCE_SECONDS = 5.0

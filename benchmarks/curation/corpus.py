@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import recipes
 
 HOUSE_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
+WORD = re.compile(r"\w+")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 SENTENCE_WORDS = (8, 40)
 DOCUMENT_WORDS = (150, 600)
@@ -27,7 +28,10 @@ EXACT, EDITED = 0.05, 0.05
 """Shares of documents that are copies of an earlier one: to the letter, and with 2 % of their words replaced."""
 EDITED_WORDS = 0.02
 GROUP_ROWS = 4_096
-SCHEMA = pa.schema([("text", pa.large_string()), ("copy_of", pa.int64()), ("kind", pa.string())])
+SCHEMA = pa.schema(
+    [("text", pa.large_string()), ("copy_of", pa.int64()), ("kind", pa.string()), ("jaccard", pa.float64())]
+)  # fmt: skip
+SHINGLE_WORDS = 5
 
 
 def sentences(folder: Path | None, most_bytes: int = 200_000_000) -> list[str]:
@@ -49,23 +53,29 @@ def sentences(folder: Path | None, most_bytes: int = 200_000_000) -> list[str]:
 
 
 def write_corpus(path: Path, documents: int, pool: list[str], seed: int = 1) -> None:
-    """``documents`` rows of SCHEMA as Parquet; ``copy_of`` is the row that a copy was made from, -1 for an original."""
+    """``documents`` rows of SCHEMA as Parquet; ``copy_of`` is the row that a copy was made from, -1 for an original.
+
+    ``jaccard`` is a copy's likeness to that row, 1 for an original.
+    """
     chance = random.Random(seed)
     words = [word for sentence in pool for word in sentence.split()]
     if len(pool) < FEW_SENTENCES:
         pool = [" ".join(chance.choices(words, k=chance.randint(*SENTENCE_WORDS))) + "." for _ in range(FEW_SENTENCES)]
     kept: list[tuple[int, str]] = []
     with pq.ParquetWriter(path, SCHEMA) as out:
-        rows: list[tuple[str, int, str]] = []
+        rows: list[tuple[str, int, str, float]] = []
         for number in range(documents):
             draw = chance.random()
             if kept and draw < EXACT + EDITED:
                 of, text = chance.choice(kept)
-                kind = "exact" if draw < EXACT else "edited"
-                rows.append((text if kind == "exact" else edited(text, words, chance), of, kind))
+                if draw < EXACT:
+                    rows.append((text, of, "exact", 1.0))
+                else:
+                    other = edited(text, words, chance)
+                    rows.append((other, of, "edited", jaccard(text, other)))
             else:
                 text = _document(pool, chance)
-                rows.append((text, -1, "original"))
+                rows.append((text, -1, "original", 1.0))
                 _keep(kept, (number, text), chance)
             if len(rows) == GROUP_ROWS or number == documents - 1:
                 out.write_table(pa.table(list(map(list, zip(*rows, strict=True))), schema=SCHEMA))
@@ -78,6 +88,17 @@ def edited(text: str, words: list[str], chance: random.Random) -> str:
     for place in chance.sample(range(len(parts)), max(1, round(EDITED_WORDS * len(parts)))):
         parts[place] = chance.choice(words)
     return " ".join(parts)
+
+
+def jaccard(one: str, other: str) -> float:
+    """Of the sets of words in a row, by Python's strings alone: truth that no method helped to make."""
+    first, second = _shingles(one), _shingles(other)
+    return len(first & second) / len(first | second)
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    words = WORD.findall(text.lower())
+    return set(zip(*(words[start:] for start in range(SHINGLE_WORDS)), strict=False))
 
 
 def _document(pool: list[str], chance: random.Random) -> str:

@@ -80,7 +80,7 @@ def _pass(batches: list[pa.Array], what: Wanted) -> None:
 
 
 def _read(corpus: Path) -> list[pa.Array]:
-    with pq.ParquetFile(corpus) as file:
+    with pq.ParquetFile(corpus, pre_buffer=False, buffer_size=1 << 20) as file:
         batches = file.iter_batches(BATCH_DOCUMENTS, columns=["text"], use_threads=False)
         return [pa.concat_arrays([batch.column(0)]) for batch in batches]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.curation.corpus import sentences, write_corpus
-from benchmarks.curation.near_duplicates import CHECKOUT, scores
+from benchmarks.curation.near_duplicates import CHECKOUT, Truth, scores
 from benchmarks.curation.ray_overhead import pays_from
 
 
@@ -27,6 +27,7 @@ def test_copies_are_what_the_corpus_says(tmp_path: Path) -> None:
         pair = zip(row["text"].split(" "), rows[row["copy_of"]]["text"].split(" "), strict=True)
         different = sum(one != other for one, other in pair) / len(row["text"].split(" "))
         assert different == 0 if row["kind"] == "exact" else 0 < different < 0.03
+        assert row["jaccard"] == 1 if row["kind"] == "exact" else 0.6 < row["jaccard"] < 1
     kinds = [row["kind"] for row in rows]
     assert 10 < kinds.count("exact") < 60 and 10 < kinds.count("edited") < 60
 
@@ -35,8 +36,9 @@ def test_scores_of_a_method_that_errs_in_every_way() -> None:
     copy_of = np.array([-1, 0, -1, 2, -1, -1, 5])
     kind = np.array(["original", "exact", "original", "edited", "original", "original", "edited"])
     removed = np.array([False, True, True, False, True, False, False])
-    assert scores(removed, copy_of, kind) == {
-        "removed": 3, "precision": round(2 / 3, 5), "recall_exact": 1.0, "recall_edited": 0.5,
+    jaccard = np.array([1, 1, 1, 0.9, 1, 1, 0.7])
+    assert scores(removed, Truth(copy_of, kind, jaccard)) == {
+        "removed": 3, "precision": round(2 / 3, 5), "recall_exact": 1.0, "recall_edited": 0.5, "recall_alike": 1.0,
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def main() -> None:
 
 def texts_of_file(corpus: str) -> Iterator[pa.Array]:
     """The column of texts, a batch at a time."""
-    with pq.ParquetFile(corpus) as file:
+    with pq.ParquetFile(corpus, pre_buffer=False, buffer_size=1 << 20) as file:
         for batch in file.iter_batches(BATCH_DOCUMENTS, columns=["text"], use_threads=False):
             yield batch.column(0)
 
