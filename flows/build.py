@@ -25,8 +25,9 @@ from flows.settings import Settings
 from flows.store import Store
 from ledger import Lease, Ledger, build_totals
 from ledger.leases import WHOLE
+from recipes.calibration import Calibration
 from recipes.catalogue import AS_OF, device_row, devices
-from recipes.estimate import estimate
+from recipes.estimate import Group, estimate
 from recipes.fingerprint import fingerprint, identity
 from recipes.schema import Recipe
 from recipes.section import Section
@@ -35,6 +36,8 @@ from recipes.stage_sections import CurateSection
 LOG_EVERY_SECONDS = 2.0
 CATALOGUE, OWN_PRICE = "recipes/devices.yaml", "STILLROOM_USD_PER_DEVICE_HOUR"
 """Sources of prices that are told anew at every start; what people book by command stands over them."""
+RECIPE = "recipe.json"
+"""In a build's folder: what it was asked for, which the planner compares with what it took."""
 TORCH_ROOMS = ("training", "evaluation", "distillation", "selection")
 
 
@@ -57,6 +60,8 @@ class Build:
     lines: list[StageLine] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     logger: Any = field(default_factory=lambda: logging.getLogger("stillroom"))
+    calibration: Calibration = field(default_factory=Calibration)
+    """What earlier builds took, for the estimates that the ledger keeps."""
     shown: Callable[[str, dict[str, Any]], None] = lambda _stage, _told: None
     """Told of progress, beside the file that ``progress`` writes."""
     running: str = ""
@@ -108,12 +113,13 @@ class Build:
         self._check_budget(stage)
         name, count = (self.settings.device, self.settings.device_count) if device else ("cpu", 1)
         known = device_row(name)
-        expected = estimate(self.recipe, stage, known[0]) if device and known else None
+        expected = estimate(self.recipe, stage, Group(known[0], count)) if device and known else None
         micro_usd = None
         if known and expected is not None:
-            price = device_price(self.settings)[0]
-            micro_usd = None if price is None else round(expected.seconds[1] / 3600 * price * 1e6)
-            self.ledger.record_estimate(self.id, stage, name, expected.seconds[1], micro_usd)
+            band = self.calibration.corrected(stage, known[0], self.recipe.scale, expected.device_seconds)[0]
+            price, seconds = device_price(self.settings)[0], (band or expected.device_seconds)[1]
+            micro_usd = None if price is None else round(seconds / 3600 * price * 1e6)
+            self.ledger.record_estimate(self.id, stage, name, seconds, micro_usd)
         share = self.settings.share if device else WHOLE
         return self.ledger.hold(self.id, stage, artifact, name, count, share=share, expected_micro_usd=micro_usd)
 
@@ -144,7 +150,7 @@ class Build:
         self.lines.append(line)
         how = f"cached, saves {line.saved_device_seconds:.0f} s" if line.cached else f"{line.wall_seconds:.1f} s"
         self.logger.info("%s: %s", line.stage, how)
-        self._write("lines.json", [one.model_dump(mode="json") for one in self.lines])
+        self.write("lines.json", [one.model_dump(mode="json") for one in self.lines])
 
     def note(self, text: str) -> None:
         """Keep a decision that is no artifact's own."""
@@ -153,7 +159,7 @@ class Build:
 
     def progress(self, stage: str, told: dict[str, Any]) -> None:
         """How far the running stage is, for whoever watches."""
-        self._write("progress.json", {"stage": stage, "at": time.time(), **told})
+        self.write("progress.json", {"stage": stage, "at": time.time(), **told})
         self.shown(stage, told)
 
     def log(self, stage: str, line: str) -> None:
@@ -162,7 +168,8 @@ class Build:
             self._logged_at = time.monotonic()
             self.logger.info("%s | %s", stage, line[:300])
 
-    def _write(self, name: str, data: Any) -> None:
+    def write(self, name: str, data: Any) -> None:
+        """A JSON file of the build's folder, replaced as a whole."""
         part = self.folder / f".{name}.part"
         part.write_text(json.dumps(data, ensure_ascii=False, default=str), encoding="utf-8")
         part.rename(self.folder / name)
@@ -178,6 +185,7 @@ def opened(
         reconcile(ledger, settings)
         build = Build(build_id, recipe, settings, ledger, Store(settings.home), corpus, only, from_stage)
         build.folder.mkdir(parents=True, exist_ok=True)
+        build.write(RECIPE, recipe.model_dump(mode="json"))
         identified = fingerprint(identity(recipe))
         ledger.start_build(build_id, recipe.vertical, recipe.scale, identified, team=settings.team)
         try:

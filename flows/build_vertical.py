@@ -12,6 +12,7 @@ from contracts.errors import InputError, StillroomError
 from flows.assemble import assemble
 from flows.build import Build, Enough, opened
 from flows.chain import Layer, build
+from flows.history import history
 from flows.inbox import Records, as_inbox
 from flows.lifeline import die_with_worker
 from flows.publish import StageProgress, publish_report
@@ -59,6 +60,7 @@ def build_vertical(
     recipe = seen.recipe if seen else recipe
     with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
         running.logger = get_run_logger()
+        running.calibration = history(settings)[0]
         running.shown = StageProgress(running.logger)
         if seen:
             Records(settings).take(seen, seen.digests)

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from contracts.errors import InputError, StillroomError
-from flows.budget_commands import budget_app, refuse_over_budget
-from flows.command_line import AsJson, Corpus, Scale, Set, Vertical, documents, stderr, stdout
+from flows.budget_commands import budget_app
+from flows.command_line import Corpus, Scale, Set, Vertical, documents, stderr, stdout
 from flows.cost_command import cost
 from flows.curate_commands import curate_app, inbox_app
 from flows.ledger_commands import ledger_app
+from flows.plan_commands import plan_app
 from flows.settings import Settings
 from recipes.load import load, scales, verticals
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="Turns a company's own documents into a family of small models, and books every GPU-hour on the way.\n\n"
     "Start here: `stillroom plan finance`, then `stillroom demo finance --scale smoke`.",
 )
+app.add_typer(plan_app, name="plan")
 app.add_typer(curate_app, name="curate")
 app.add_typer(inbox_app, name="inbox")
 app.add_typer(ledger_app, name="ledger")
@@ -41,27 +43,6 @@ def validate(vertical: Annotated[str, typer.Argument(help="A vertical; all of th
         for scale in scales():
             load(name, scale)
     stdout.print(f"{len(names)} recipes x {len(scales())} scales are valid")
-
-
-@app.command()
-def plan(
-    vertical: Vertical, scale: Scale = "local", overrides: Set = None, corpus: Corpus = None,
-    device: Annotated[str, typer.Option(help="A device of recipes/devices.yaml, e.g. H100-SXM.")] = "",
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """What a build would run, take and cost, without running anything."""
-    from flows.plan import plan as make_plan
-    from flows.plan import table
-
-    settings = Settings()
-    made = make_plan(load(vertical, scale, tuple(overrides or ())), settings, documents(corpus, settings), device)
-    refuse_over_budget(settings, vertical, made.usd_to_run[1] if made.usd_to_run else None)
-    if as_json:
-        stdout.print_json(made.model_dump_json())
-        return
-    stdout.print(table(made))
-    for note in made.notes:
-        stderr.print(f"[dim]{note}[/dim]")
 
 
 @app.command()

@@ -2,86 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from contracts.artifacts import Artifact
 from contracts.errors import BudgetError, StillroomError
 from contracts.reports import Candidate
-from flows.build import source_digests
+from flows.build import device_price, source_digests
 from flows.chain import Surroundings, build
 from flows.code_version import code_version
+from flows.history import history
 from flows.inbox import as_inbox
 from flows.removals import requested
 from flows.settings import Settings
 from flows.store import Store
-from recipes.catalogue import device_row, devices
-from recipes.estimate import Estimate, estimate
+from recipes.calibration import Calibration
+from recipes.catalogue import AS_OF, device_row, devices
+from recipes.estimate import Estimate, Group, estimate, group
 from recipes.fingerprint import changes, components, fingerprint
 from recipes.schema import Recipe
 from recipes.section import Section
+from recipes.speed import Band, plus, times
 from recipes.stage_sections import CurateSection
+from recipes.verdicts import Verdict, verdicts
+from recipes.work import api_tokens
 from selection.checks import select_section, weigh
 
+NOTHING: Band = (0.0, 0.0, 0.0)
 
-class PlannedStage(BaseModel):
-    """One stage of a plan. Seconds and USD as p10, p50, p90; None where the stage holds no device."""
+
+class Shown(BaseModel):
+    """Base of a plan's parts."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class PlannedStage(Shown):
+    """One stage of a plan. Seconds and USD as p10, p50, p90; None where nothing is known."""
 
     stage: str
     fingerprint: str
     cached: bool
     components: dict[str, object]
-    device_seconds: tuple[float, float, float] | None = None
-    usd: tuple[float, float, float] | None = None
-    memory_gib: float | None = None
+    device: str
+    """What it holds: the plan's devices, or one ``cpu``."""
+    flops: float | None = None
+    wall_seconds: Band | None = None
+    device_seconds: Band | None = None
+    usd: Band | None = None
+    basis: str = ""
+    """What the seconds rest on: published bands, or so many runs of the ledger."""
+    memory_bytes: dict[str, float] | None = None
+    """On each device, by part."""
     fits: bool | None = None
+    nearest: tuple[str, ...] = ()
+    """Where it does not fit: settings with which it does."""
 
 
-class Plan(BaseModel):
+class Price(Shown):
+    """USD per device-hour: the usual one, and the band where the catalogue has one."""
+
+    usual: float | None
+    low: float | None = None
+    high: float | None = None
+    source: str
+
+
+class Plan(Shown):
     """A whole build, planned."""
-
-    model_config = ConfigDict(frozen=True)
 
     vertical: str
     scale: str
     device: str
+    price: Price
+    budget_usd: float
     stages: list[PlannedStage]
     candidates: list[Candidate]
     """As the catalogue states them; ``select`` judges by the files of those that are on disk."""
+    verdicts: list[Verdict]
+    """On students, corpora, and what of it may be released."""
+    calibration: str
     notes: list[str]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def seconds_to_run(self) -> tuple[float, float, float]:
-        """Device-seconds of what is not cached."""
-        bands = [one.device_seconds for one in self.stages if one.device_seconds and not one.cached]
-        return (sum(b[0] for b in bands), sum(b[1] for b in bands), sum(b[2] for b in bands))
+    def seconds_to_run(self) -> Band:
+        """Device-seconds of what is not cached, on the plan's devices."""
+        return _sum(one.device_seconds for one in self._to_run if one.device == self.device)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def usd_to_run(self) -> tuple[float, float, float] | None:
+    def wall_seconds_to_run(self) -> Band:
+        """The clock from the first stage to the last, one after the other, as far as it is known."""
+        return _sum(one.wall_seconds for one in self._to_run)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def flops_to_run(self) -> float:
+        """Operations of what is not cached."""
+        return sum(one.flops or 0.0 for one in self._to_run)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def usd_to_run(self) -> Band | None:
         """USD of what is not cached; None where the device has no price."""
-        bands = [one.usd for one in self.stages if one.usd and not one.cached]
-        return (sum(b[0] for b in bands), sum(b[1] for b in bands), sum(b[2] for b in bands)) if bands else None
+        return None if self.price.usual is None else _sum(one.usd for one in self._to_run)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def saved_seconds(self) -> float:
+        """Device-seconds (p50) that cached stages spare."""
+        return sum(one.device_seconds[1] for one in self.stages if one.cached and one.device_seconds)
+
+    @property
+    def _to_run(self) -> list[PlannedStage]:
+        return [one for one in self.stages if not one.cached]
 
 
-def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = "") -> Plan:
-    """Walk the chain; nothing runs, nothing is leased.
+def plan(
+    recipe: Recipe,
+    settings: Settings,
+    corpus: Path | None,
+    device: str = "",
+    past: tuple[Calibration, list[str]] | None = None,
+) -> Plan:
+    """Walk the chain for a device list as ``group`` reads it; nothing runs, nothing is leased.
 
-    Raises BudgetError when the usual case is over the budget, and LicenceError, TokenizerMismatch or FitError when the
-    catalogue leaves no candidate.
+    ``past`` is the history, where it has been read already. Raises InputError for an unknown device, and LicenceError,
+    TokenizerMismatch or FitError when the catalogue leaves no candidate.
     """
     seen = as_inbox(corpus, recipe, settings)
     recipe = seen.recipe if seen else recipe
-    planned_on = device or default_device(recipe, settings)
-    store = Store(settings.home)
-    stages: list[PlannedStage] = []
-    notes: list[str] = []
+    on = group(device) if device else default_group(recipe, settings)
+    price = _price(on, settings)
+    calibration, told = past or history(settings)
+    store, notes = Store(settings.home), list(told)
+    stages: dict[str, PlannedStage] = {}
 
     def step(
         name: str,
@@ -98,8 +156,11 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
         parts = components(name, section, {k: a.fingerprint for k, a in inputs.items()}, code_version(module), data)
         identity = fingerprint(parts)
         found = store.find(name, identity, unread)
-        expected = estimate(recipe, name, planned_on) if device else None
-        stages.append(_planned(name, identity, found is not None, parts, expected, planned_on))
+        bare = PlannedStage(stage=name, fingerprint=identity, cached=found is not None, components=parts,
+                            device=str(on) if device else "cpu")  # fmt: skip
+        base = next((one.removeprefix("base:") for one in stages if one.startswith("base:")), "")
+        expected = estimate(recipe, name, on, base) if device else None
+        stages[name] = _expected(bare, expected, on if device else Group("cpu"), price, calibration, recipe.scale)
         return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
 
     around = Surroundings(
@@ -111,26 +172,42 @@ def plan(recipe: Recipe, settings: Settings, corpus: Path | None, device: str = 
         removals=requested(settings.home, recipe.sources),
     )
     build(step, recipe, around, notes.append)
-    made = Plan(
+    if on.count > 1:
+        notes.append(f"training on {on.count} devices wants `accelerate launch`: the flow starts one process a stage")
+    if recipe.capture.endpoint:
+        read, written = api_tokens(recipe)
+        notes.append(
+            f"the teacher's API reads about {read:,.0f} tokens and writes {written:,.0f}: its bill is not in the cost"
+        )
+    return Plan(
         vertical=recipe.vertical,
         scale=recipe.scale,
-        device=planned_on,
-        stages=stages,
+        device=str(on),
+        price=price,
+        budget_usd=recipe.budget.usd,
+        stages=list(stages.values()),
         candidates=weigh(select_section(recipe)),
+        verdicts=verdicts(recipe),
+        calibration=str(calibration),
         notes=notes,
     )
-    over = made.usd_to_run
-    if over is not None and over[1] > recipe.budget.usd:
-        hint = "raise budget.usd, or lower the sizes of the dearest stage below"
+
+
+def require_budget(made: Plan) -> None:
+    """Raises BudgetError when the usual case is over the recipe's budget."""
+    expected = made.usd_to_run
+    if expected is not None and expected[1] > made.budget_usd:
+        dearest = sorted((one for one in made.stages if one.usd and not one.cached), key=_usd, reverse=True)[:3]
+        named = ", ".join(f"{one.stage} ({_usd(one):,.0f})" for one in dearest)
+        hint = f"raise budget.usd, or lower the sizes of the dearest stages: {named}"
         raise BudgetError(
-            "plan", f"is over the budget of {recipe.budget.usd:,.0f} USD", got=f"{over[1]:,.0f} USD", hint=hint
+            "plan", f"is over the budget of {made.budget_usd:,.0f} USD", got=f"{expected[1]:,.0f} USD", hint=hint
         )
-    return made
 
 
 def why(recipe: Recipe, settings: Settings, corpus: Path | None, stage: str) -> list[str]:
     """What differs between the newest published artifact of a stage and the one this recipe asks for."""
-    planned = {one.stage: one for one in plan(recipe, settings, corpus).stages}
+    planned = {one.stage: one for one in plan(recipe, settings, corpus, past=(Calibration(), [])).stages}
     if stage not in planned:
         names = ", ".join(planned)
         raise StillroomError("stage", "is not in this chain", got=repr(stage), hint=f"its stages: {names}")
@@ -143,68 +220,50 @@ def why(recipe: Recipe, settings: Settings, corpus: Path | None, stage: str) -> 
     return changes(earlier[0], wanted.components) or [f"{stage}: its artifact {wanted.fingerprint} is damaged or gone"]
 
 
-def default_device(recipe: Recipe, settings: Settings) -> str:
-    """The catalogue device a plan is for: an H100 for the large scales, else the one at hand."""
-    if recipe.scale in ("single-gpu", "production"):
-        return "H100-SXM"
+def default_group(recipe: Recipe, settings: Settings) -> Group:
+    """What a plan is for where nobody says: the devices at hand; an H100 for large scales on a machine without one."""
     known = device_row(settings.device)
-    return known[0] if known else "cpu"
+    if settings.device == "cpu" and recipe.scale in ("single-gpu", "production"):
+        return Group("H100-SXM")
+    return Group(known[0], settings.device_count) if known else Group("cpu")
 
 
-def table(made: Plan) -> Group:
-    """The plan as terminal tables: its stages, and what the catalogue says of the candidates."""
-    return Group(_stages(made), _candidates(made))
+def _price(on: Group, settings: Settings) -> Price:
+    """The catalogue's price of a planned device, or the user's own of the one at hand."""
+    at_hand = device_row(settings.device)
+    if settings.usd_per_device_hour is not None and at_hand is not None and at_hand[0] == on.name:
+        usual, source = device_price(settings)
+        return Price(usual=usual, source=source)
+    band = on.device.usd_per_hour
+    if band is None:
+        return Price(usual=None, source=f"recipes/devices.yaml names no price of {on.name}")
+    source = f"recipes/devices.yaml, on demand, since {AS_OF[:10]}"
+    return Price(low=band[0], usual=band[1], high=band[2], source=source)
 
 
-def _stages(made: Plan) -> Table:
-    shown = Table(title=f"{made.vertical} at scale {made.scale} on {made.device}", title_justify="left")
-    for heading in ("stage", "cached", "device-hours p10 / p50 / p90", "USD p50", "memory GiB", "fits"):
-        shown.add_column(heading, justify="left" if heading == "stage" else "right")
-    for one in made.stages:
-        hours = " / ".join(_hours(s) for s in one.device_seconds) if one.device_seconds else "-"
-        usd = f"{one.usd[1]:,.2f}" if one.usd else "-"
-        memory = f"{one.memory_gib:.1f}" if one.memory_gib is not None else "-"
-        fits = "-" if one.fits is None else "yes" if one.fits else "[red]no[/red]"
-        shown.add_row(one.stage, "yes" if one.cached else "no", hours, usd, memory, fits)
-    total = made.usd_to_run
-    hours = " / ".join(_hours(s) for s in made.seconds_to_run)
-    shown.add_section()
-    shown.add_row("to run", "", hours, f"{total[1]:,.2f}" if total else "no price", "", "")
-    return shown
-
-
-def _candidates(made: Plan) -> Table:
-    shown = Table(title="candidates, as the catalogue states them", title_justify="left")
-    for heading in ("candidate", "verdict", "check", "passed", "reason"):
-        shown.add_column(heading, overflow="fold")
-    for one in made.candidates:
-        shown.add_section()
-        for at, check in enumerate(one.checks):
-            name, verdict = (escape(one.model), one.verdict) if at == 0 else ("", "")
-            passed = "yes" if check.passed else "[red]no[/red]"
-            shown.add_row(name, verdict, check.kind, passed, escape(check.reason))
-    return shown
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.2f}" if seconds >= 36 else f"{seconds / 3600:.4f}"
-
-
-def _planned(
-    stage: str, identity: str, cached: bool, parts: dict[str, object], expected: Estimate | None, device: str
+def _expected(
+    bare: PlannedStage, expected: Estimate | None, on: Group, price: Price, calibration: Calibration, scale: str
 ) -> PlannedStage:
-    row = devices()[device]
-    if expected is None:
-        return PlannedStage(stage=stage, fingerprint=identity, cached=cached, components=parts)
-    price = row.usd_per_hour[1] / 3600 if row.usd_per_hour else None
-    low, usual, high = expected.seconds
-    return PlannedStage(
-        stage=stage,
-        fingerprint=identity,
-        cached=cached,
-        components=parts,
-        device_seconds=expected.seconds,
-        usd=(low * price, usual * price, high * price) if price is not None else None,
-        memory_gib=expected.memory_gib,
-        fits=expected.memory_gib * 2**30 <= row.memory_gb * 1e9 * 0.92,
-    )
+    """A stage with what it is expected to take, as history corrects it."""
+    predicted = expected.device_seconds if expected else None
+    seconds, basis = calibration.corrected(bare.stage, on.name, scale, predicted)
+    cpu = devices()["cpu"].usd_per_hour
+    hourly = price.usual if expected else (cpu[1] if cpu else None)
+    figures: dict[str, object] = {
+        "device_seconds": seconds,
+        "wall_seconds": times(seconds, 1 / on.count) if seconds else None,
+        "usd": times(seconds, hourly / 3600) if seconds and hourly is not None else None,
+        "basis": basis,
+    }
+    if expected is not None:
+        figures |= {"flops": expected.flops, "memory_bytes": expected.memory_bytes, "fits": expected.fits}
+        figures["nearest"] = expected.nearest
+    return bare.model_copy(update=figures)
+
+
+def _sum(bands: Iterable[Band | None]) -> Band:
+    return plus(NOTHING, *(band for band in bands if band))
+
+
+def _usd(one: PlannedStage) -> float:
+    return one.usd[1] if one.usd else 0.0

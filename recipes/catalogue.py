@@ -41,10 +41,15 @@ def stated_verdict(teacher: PublicModel, student: PublicModel) -> Verdict:
 
 
 def rows_digest(names: Iterable[str]) -> str:
-    """SHA-256 over what the catalogue says of these models, notes left out, and whether vLLM serves each."""
+    """SHA-256 over what the catalogue says of these models and whether vLLM serves each.
+
+    Notes are left out, and so is what only plans use: neither changes a choice.
+    """
     served = served_architectures()[1]
     rows = {name: models()[name] for name in sorted(set(names)) if name in models()}
-    said = [(name, row.model_dump(exclude={"note"}), row.architecture in served) for name, row in rows.items()]
+    said = [
+        (name, row.model_dump(exclude={"note", "kv_width"}), row.architecture in served) for name, row in rows.items()
+    ]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

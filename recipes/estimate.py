@@ -1,174 +1,182 @@
-"""What a stage is expected to take, from the recipe alone: FLOPs, device-seconds as a band, memory by part.
+"""What a stage is expected to take: operations, seconds as a band, memory by part, and whether it fits.
 
-FLOPs per token (N: matmul parameters, active ones of a mixture): full training 6N, LoRA 4N (reproduces published H100
-fine-tuning tables within 1.5 %), forward 2N. QLoRA runs at 0.60 / 0.75 / 0.85 of LoRA's speed. Model FLOPs utilisation
-0.15 / 0.28 / 0.40 of the dense bf16 peak for FSDP and TRL; decoding is bound by memory bandwidth instead.
+The bands are those of published stacks (``recipes.speed``) until a ledger's own history replaces them
+(``recipes.calibration``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
-from recipes.catalogue import devices, models
-from recipes.catalogue_rows import Device, PublicModel
+from contracts.errors import InputError
+from recipes.catalogue import devices
+from recipes.catalogue_rows import Device
+from recipes.memory import Method, Parts, inference_memory, total_gib, training_memory
 from recipes.schema import Recipe
+from recipes.speed import FSDP_SHARE, MEGATRON_SHARE, Band, decode_seconds, flops_seconds, plus, times
+from recipes.work import DISK_BYTES_PER_SECOND, Answering, Training, Work, work
 
-MFU = (0.40, 0.28, 0.15)
-"""Best, usual, worst: they give the p10, p50 and p90 of the time."""
-QLORA_SPEED = (0.85, 0.75, 0.60)
-DECODE_BANDWIDTH_SHARE = (0.7, 0.5, 0.25)
-CHARS_PER_TOKEN = 4.0
-ANSWER_SHARE = 0.5
-"""Of ``max_new_tokens``, what an answer is expected to use."""
-SERVE_START_SECONDS = (45.0, 70.0, 180.0)
-ENGINE_BATCH = 16
-Band = tuple[float, float, float]
+MOST_DEVICES = 1_024
+LIGHTER: dict[Method, tuple[Method, ...]] = {"full": ("lora",), "lora": ("qlora",), "qlora": ()}
+OFFERED = {"cpt": ("full", "lora"), "sft": ("full", "lora", "qlora")}
+"""The methods that a section of the recipe may name."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Devices of one kind that a build holds together."""
+
+    name: str
+    count: int = 1
+
+    @property
+    def device(self) -> Device:
+        """The catalogue's row."""
+        return devices()[self.name]
+
+    @property
+    def memory_bytes(self) -> float:
+        """Of one device."""
+        return self.device.memory_bytes
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is an accelerator."""
+        return self.name != "cpu"
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.name}" if self.count > 1 else self.name
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One stage: device-seconds p10 / p50 / p90, and bytes of device memory by part."""
+    """One stage on a group. ``wall_seconds`` passes on the clock; ``device_seconds`` is that times the devices held."""
 
-    seconds: Band
-    memory_bytes: dict[str, float]
+    flops: float
+    wall_seconds: Band
+    device_seconds: Band
+    memory_bytes: Parts
+    fits: bool
+    nearest: tuple[str, ...] = ()
+    """Where it does not fit: the settings nearest to the recipe's with which it does."""
 
     @property
     def memory_gib(self) -> float:
-        """All parts together."""
-        return sum(self.memory_bytes.values()) / 2**30
+        """All parts together, on each device."""
+        return total_gib(self.memory_bytes)
 
 
-def estimate(recipe: Recipe, stage: str, device_name: str) -> Estimate | None:
-    """The estimate of a chain's stage on a catalogue device; None for stages that hold no device."""
-    device = devices()[device_name]
-    base = models()[recipe.selection.candidates[0]]
-    kind, _, which = stage.partition(":")
-    student = recipe.students.get(which)
-    model, keep = base, 1.0
-    if student is not None and student.model:
-        model = models()[student.model]
-    elif student is not None:
-        keep = student.layers / (base.layers or 1)
-    params = matmul_params(model) * keep
-    match kind:
-        case "select":
-            tokens = recipe.selection.held_out_chars / CHARS_PER_TOKEN
-            return Estimate(_flops_seconds(2 * params * tokens, device), _inference_memory(model, recipe))
-        case "cpt":
-            flops = 6 * params * recipe.cpt.max_tokens
-            return Estimate(_flops_seconds(flops, device), _full_memory(model, recipe, keep))
-        case "sft":
-            flops = 4 * params * recipe.sft.max_tokens
-            slow = QLORA_SPEED if recipe.sft.method == "qlora" else (1.0, 1.0, 1.0)
-            return Estimate(_flops_seconds(flops, device, slow), _lora_memory(model, recipe))
-        case "dpo":
-            tokens = recipe.dpo.max_pairs * 2 * recipe.tokenise.max_tokens * ANSWER_SHARE
-            flops = (4 + 2) * params * tokens * recipe.dpo.optimiser.epochs
-            return Estimate(_flops_seconds(flops, device), _lora_memory(model, recipe))
-        case "sample" | "teacher" | "evaluate":
-            return Estimate(_answer_seconds(recipe, kind, params, device), _inference_memory(model, recipe))
-        case "capture":
-            return Estimate(
-                _flops_seconds(2 * params * _distil_tokens(recipe), device), _inference_memory(model, recipe)
-            )
-        case "prune":
-            return Estimate(_flops_seconds(_prune_flops(recipe, base), device), _inference_memory(model, recipe))
-        case "student" if student is not None:
-            flops = 6 * params * min(student.max_tokens, _distil_tokens(recipe) * student.optimiser.epochs)
-            return Estimate(_flops_seconds(flops, device), _full_memory(model, recipe, keep))
-        case "serve":
-            cells = len(recipe.serving.concurrency) + len(recipe.serving.request_rates)
-            requests = cells * recipe.serving.repeats * recipe.serving.requests_per_cell
-            tokens = requests * recipe.serving.output_tokens
-            run = _decode_seconds(tokens, params, device)
-            seconds = (
-                run[0] + SERVE_START_SECONDS[0],
-                run[1] + SERVE_START_SECONDS[1],
-                run[2] + SERVE_START_SECONDS[2],
-            )
-            return Estimate(seconds, _inference_memory(model, recipe))
-        case _:
-            return None
+def group(text: str) -> Group:
+    """``8xH100-SXM`` or ``H100-SXM``. Raises InputError for a device that the catalogue does not have."""
+    count, name = re.fullmatch(r"(?:(\d+)\s*[x*])?\s*(.*)", text.strip(), re.IGNORECASE | re.DOTALL).groups()  # type: ignore[union-attr]
+    known = {one.upper(): one for one in devices()}
+    if name.upper() not in known:
+        near = get_close_matches(name.upper(), known, n=1)
+        hint = f"did you mean {known[near[0]]}?" if near else f"one of: {', '.join(known.values())}"
+        raise InputError("--device", "is not in recipes/devices.yaml", got=repr(text), hint=hint)
+    held = int(count or 1)
+    if not 1 <= held <= MOST_DEVICES:
+        raise InputError("--device", f"must be 1 to {MOST_DEVICES} devices", got=held, hint="e.g. 8xH100-SXM")
+    return Group(known[name.upper()], held)
 
 
-def matmul_params(model: PublicModel) -> float:
-    """Parameters that a token is multiplied with: all (or the active ones) but the input embedding."""
-    params = (model.active_b or model.params_b) * 1e9
-    return params - embedding_params(model) if params < 1e9 else params
+def estimate(recipe: Recipe, stage: str, on: Group, base: str = "") -> Estimate | None:
+    """The estimate of a stage of the chain; None for stages that hold no device.
+
+    Training shards over all devices of the group (``accelerate launch`` with FSDP); the other stages compute on one of
+    them while the rest are held.
+    """
+    done = work(recipe, stage, on.on_gpu, base)
+    if done is None:
+        return None
+    sharing, share = (on.count, FSDP_SHARE) if isinstance(done.holds, Training) else (1, MEGATRON_SHARE)
+    wall = times(flops_seconds(done.flops, on.device, share, done.speed), 1 / sharing)
+    written = [decode_seconds(done.model, on.device, one.tokens, one.sequences, done.context) for one in done.writings]
+    wall = plus(wall, *written, done.waits, _disk_seconds(done))
+    parts = memory(done, on.count)
+    fits = sum(parts.values()) <= on.memory_bytes
+    return Estimate(done.flops, wall, times(wall, on.count), parts, fits, () if fits else tuple(nearest(done, on)))
 
 
-def embedding_params(model: PublicModel) -> float:
-    """Rows of the vocabulary times the width; 0 where the catalogue does not say."""
-    return float((model.vocab or 0) * (model.hidden or 0))
+def memory(done: Work, count: int) -> Parts:
+    """Bytes by part on each of ``count`` devices."""
+    held = done.holds
+    if isinstance(held, Answering):
+        return inference_memory(done.model, held.sequences, held.tokens)
+    return training_memory(done.model, held.method, held.rank, held.batch, count)
 
 
-def _flops_seconds(flops: float, device: Device, speed: Band = (1.0, 1.0, 1.0)) -> Band:
-    peak = device.bf16_tflops * 1e12
-    return (
-        flops / (peak * MFU[0] * speed[0]),
-        flops / (peak * MFU[1] * speed[1]),
-        flops / (peak * MFU[2] * speed[2]),
-    )
+def nearest(done: Work, on: Group) -> Iterator[str]:
+    """Settings that fit, the nearest of each kind first by itself, else with the smallest pass that there is."""
+    held = done.holds
+    if isinstance(held, Answering):
+        fewer = (count for count in range(held.sequences - 1, 0, -1) if _fits(done, replace(held, sequences=count), on))
+        if held.key and (count := next(fewer, 0)):
+            yield f"{held.key}={count}"
+        yield from _other_devices(done, on)
+        return
+    alone = replace(held, batch=replace(held.batch, sequences=1))
+    smaller = list(_smaller_passes(done, held, on))
+    found = smaller or [
+        text for tried in (held, alone) for text in _one_change(done, tried, on, alone is tried is not held)
+    ]
+    yield from list(dict.fromkeys(found))[:3]
+    yield from _other_devices(done, on)
 
 
-def _decode_seconds(tokens: float, params: float, device: Device) -> Band:
-    """Each step reads the weights once for the whole batch (2 bytes a weight)."""
-    bytes_read = tokens / ENGINE_BATCH * 2 * params
-    bandwidth = device.bandwidth_tb_s * 1e12
-    low, usual, high = (bytes_read / (bandwidth * share) for share in DECODE_BANDWIDTH_SHARE)
-    return (low, usual, high)
+def _disk_seconds(done: Work) -> Band:
+    """The weights' way from and to the disk, two bytes a parameter."""
+    quick, usual, slow = (done.files * 2 * done.model.params / rate for rate in DISK_BYTES_PER_SECOND)
+    return (quick, usual, slow)
 
 
-def _answer_seconds(recipe: Recipe, kind: str, params: float, device: Device) -> Band:
-    items = {
-        "sample": recipe.dpo.samples,
-        "teacher": recipe.capture.teacher_prompts,
-        "evaluate": recipe.curation.max_eval * len(recipe.tasks) + recipe.evaluation.general_items,
-    }[kind]
-    prompt = _flops_seconds(2 * params * items * recipe.tokenise.max_tokens * ANSWER_SHARE, device)
-    answer = _decode_seconds(items * recipe.evaluation.answering.max_new_tokens * ANSWER_SHARE, params, device)
-    return (prompt[0] + answer[0], prompt[1] + answer[1], prompt[2] + answer[2])
+def _fits(done: Work, held: Training | Answering, on: Group) -> bool:
+    return sum(memory(replace(done, holds=held), on.count).values()) <= on.memory_bytes
 
 
-def _distil_tokens(recipe: Recipe) -> float:
-    if recipe.writer.for_students:
-        return recipe.capture.max_tokens
-    return min(recipe.capture.max_tokens, recipe.sft.max_tokens / max(1.0, recipe.sft.optimiser.epochs))
+def _smaller_passes(done: Work, held: Training, on: Group) -> Iterator[str]:
+    """The largest micro-batch that fits."""
+    for sequences in range(held.batch.sequences - 1, 0, -1):
+        if _fits(done, replace(held, batch=replace(held.batch, sequences=sequences)), on):
+            yield f"{held.section}.optimiser.pass_tokens={sequences * held.batch.tokens}"
+            return
 
 
-def _prune_flops(recipe: Recipe, base: PublicModel) -> float:
-    """Each round leaves every layer out in turn; the layers before it are not computed again: half a model each."""
-    layers, fewest = base.layers or 1, min((one.layers for one in recipe.students.values() if one.layers), default=0)
-    candidates = sum(range(layers, fewest, -recipe.prune.layers_per_round)) if fewest else 0
-    tokens = recipe.prune.examples * recipe.prune.max_tokens
-    return candidates * tokens * (matmul_params(base) * (1 + fewest / layers) / 2 + 2 * embedding_params(base))
+def _one_change(done: Work, held: Training, on: Group, alone: bool) -> Iterator[str]:
+    """Precision, devices, sequence: the smallest change of each that fits."""
+    beside = f"{held.section}.optimiser.pass_tokens={held.batch.tokens} with " if alone else ""
+    methods = [one for one in OFFERED.get(held.section, ()) if one in _lighter(held.method)]
+    rank = held.rank or 16
+    fitting = [one for one in methods if _fits(done, replace(held, method=one, rank=rank), on)]  # type: ignore[arg-type]
+    if fitting:
+        yield f"{beside}{held.section}.method={fitting[0]}"
+    count = on.count * 2
+    while count <= MOST_DEVICES:
+        if _fits(done, held, Group(on.name, count)):
+            yield f"{beside}--device {count}x{on.name}"
+            break
+        count *= 2
+    tokens = held.batch.tokens // 2
+    while tokens >= held.shortest * held.joined and held.batch.sequences == 1:  # else shorter ones only become more
+        if _fits(done, replace(held, batch=replace(held.batch, tokens=tokens)), on):
+            yield f"{held.section}.optimiser.pass_tokens={tokens} with {held.length_key}={tokens // held.joined}"
+            break
+        tokens //= 2
 
 
-def _activations(model: PublicModel, recipe: Recipe) -> dict[str, float]:
-    width, layers, tokens = model.hidden or 4096, model.layers or 32, recipe.tokenise.max_tokens
-    return {
-        "activations (checkpointed)": 2.0 * tokens * width * layers + 34.0 * tokens * width,
-        "logits": 10.0 * tokens * (model.vocab or 128_000),
-        "context": 1.5 * 2**30,
-    }
+def _lighter(method: Method) -> set[str]:
+    return {lower for one in LIGHTER[method] for lower in (one, *LIGHTER[one])}
 
 
-def _full_memory(model: PublicModel, recipe: Recipe, keep: float) -> dict[str, float]:
-    params = model.params_b * 1e9 * keep
-    return {"weights, gradients and AdamW": 16.0 * params} | _activations(model, recipe)
-
-
-def _lora_memory(model: PublicModel, recipe: Recipe) -> dict[str, float]:
-    width, layers, rank = model.hidden or 4096, model.layers or 32, recipe.sft.lora.rank
-    adapter = 7 * layers * rank * 2.7 * width  # seven linear layers, the MLP's about 2.7 times as wide
-    embedding = embedding_params(model)
-    linear = model.params_b * 1e9 - embedding
-    weights = 0.516 * linear + 2 * embedding if recipe.sft.method == "qlora" else 2 * model.params_b * 1e9
-    return {"weights": weights, "adapter and AdamW": 16.0 * adapter} | _activations(model, recipe)
-
-
-def _inference_memory(model: PublicModel, recipe: Recipe) -> dict[str, float]:
-    width, layers = model.hidden or 4096, model.layers or 32
-    # grouped-query attention keeps about a quarter of the width for keys and as much for values
-    cache = ENGINE_BATCH * recipe.tokenise.max_tokens * layers * width * 0.25 * 2 * 2
-    return {"weights": 2 * model.params_b * 1e9, "kv cache": cache, "context": 1.5 * 2**30}
+def _other_devices(done: Work, on: Group) -> Iterator[str]:
+    """The smallest other device of the catalogue that holds the stage as it is."""
+    larger = [
+        (row.memory_bytes, name)
+        for name, row in devices().items()
+        if name not in (on.name, "cpu") and _fits(done, done.holds, Group(name, on.count))
+    ]
+    if larger:
+        yield f"--device {f'{on.count}x' if on.count > 1 else ''}{min(larger)[1]}"

@@ -185,7 +185,9 @@ class Optimiser(Section):
     max_steps: int = sized(0, ge=0)
     """0: by epochs."""
     batch_tokens: int = sized(8_192, ge=64)
-    """Tokens an optimiser step, reached by accumulation; the device's batch is chosen to fit."""
+    """Tokens an optimiser step, reached by accumulation."""
+    pass_tokens: int = Field(0, ge=0, json_schema_extra={**SIZED, **NOT_IDENTITY})
+    """Padded tokens a device takes in one pass; 0: 16,384 on an accelerator, 2,048 on a CPU. At least one sequence."""
     warmup_share: Share = 0.05
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)

@@ -1,14 +1,4 @@
-"""What a catalogue model takes, by arithmetic alone: memory and cost.
-
-Memory of a QLoRA fine-tune on one device, in bytes (N_linear and N_embedding: parameters of the linear layers and of
-the embeddings, P: LoRA parameters, s: tokens of a sequence, one sequence a batch, h: width, L: layers, V: vocabulary):
-
-    0.516 N_linear + 2 N_embedding      NF4 weights with double quantisation; embeddings in bf16
-    + 16 P                              LoRA weights, gradients and Adam's moments
-    + 2 s h L + 34 s h                  checkpointed activations, and one layer's working set
-    + 10 s V                            unfused logits and their gradient
-    + 1.5 GiB, then 7.5 % on top        the device's own context, fragmentation
-"""
+"""What a catalogue model takes, by arithmetic alone: memory (``recipes.memory`` has the formulas) and cost."""
 
 from __future__ import annotations
 
@@ -16,11 +6,11 @@ from dataclasses import dataclass
 
 from recipes.catalogue import devices
 from recipes.catalogue_rows import Device, PublicModel
+from recipes.memory import OVERHEAD, Batch, total_gib, training_memory
+from recipes.shapes import shape
+from recipes.speed import FSDP_SHARE
 
-GIB = 1024**3
 LORA_RANK = 16
-TRAIN_SHARE_OF_PEAK = 0.28
-"""Model FLOPs over the device's bf16 peak in LoRA fine-tuning: the middle of published runs (0.15 to 0.40)."""
 SERVE_SHARE_OF_PEAK = 0.25
 """The same for saturated serving: 0.12 to 0.39 in published vLLM figures for 7B to 32B models."""
 BYTES_PER_TOKEN = 4.0
@@ -36,26 +26,9 @@ class Cost:
 
 
 def qlora_memory_gib(row: PublicModel, tokens: int, overhead: bool = True) -> float:
-    """Peak memory in GiB of a QLoRA step on one sequence of ``tokens``; see the module for the formula.
-
-    Rows without layers or width are taken as a usual shape of their size (width 128 times the layers).
-    """
-    parameters = row.params_b * 1e9
-    layers = row.layers or max(1, round((parameters / (12 * 128**2)) ** (1 / 3)))
-    width = row.hidden or 128 * layers
-    vocabulary = row.vocab or 128_000
-    # Input and output embeddings; models under 5 billion parameters tie the two.
-    embeddings = min(parameters / 2, vocabulary * width * (1 if row.params_b < 5 else 2))
-    lora = 18.5 * LORA_RANK * width * layers  # in + out widths of one layer's seven projections come to about 18.5 h
-    needed = (
-        0.516 * (parameters - embeddings)
-        + 2 * embeddings
-        + 16 * lora
-        + 2 * tokens * width * layers
-        + 34 * tokens * width
-        + 10 * tokens * vocabulary
-    )
-    return (needed + 1.5 * GIB) * 1.075 / GIB if overhead else needed / GIB
+    """Peak memory in GiB of a QLoRA step on one sequence of ``tokens``."""
+    parts = training_memory(shape(row), "qlora", LORA_RANK, Batch(tokens, sequences=1))
+    return total_gib({name: size for name, size in parts.items() if overhead or name not in OVERHEAD})
 
 
 def device_for(memory_gib: float) -> tuple[str, Device]:
@@ -74,7 +47,7 @@ def cost(row: PublicModel, device: Device, pretraining_tokens: float, tuning_tok
     usd_per_second = _usd_per_hour(device) / 3600
     peak = device.bf16_tflops * 1e12
     return Cost(
-        train_usd=flops / (peak * TRAIN_SHARE_OF_PEAK) * usd_per_second,
+        train_usd=flops / (peak * FSDP_SHARE[1]) * usd_per_second,
         serve_usd_per_1m_tokens=2 * active * 1e6 / (peak * SERVE_SHARE_OF_PEAK) * usd_per_second,
     )
 

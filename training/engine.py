@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments, set_seed
 
+from recipes.memory import PASS_TOKENS
 from recipes.schema import Optimiser
 from training.checkpoints import FOLDER, Watch, drop_incomplete, newest_complete
 from training.device import Device, device_in_use
 
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
-CPU_TOKENS = 2_048
-"""Padded tokens in one forward pass on a CPU: larger ones leave the caches and gain nothing."""
-CUDA_TOKENS = 16_384
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def plan_steps(
     device = device or device_in_use()
     mean = sum(lengths) / len(lengths)
     wanted = max(1, round(optimiser.batch_tokens / mean / device.count))
-    fitting = max(1, (CUDA_TOKENS if device.kind == "cuda" else CPU_TOKENS) // max(lengths))
+    fitting = max(1, (optimiser.pass_tokens or PASS_TOKENS[device.kind]) // max(lengths))
     accumulation = math.ceil(wanted / fitting)
     batch = math.ceil(wanted / accumulation)
     passes = math.ceil(len(lengths) / (batch * device.count))

@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from contracts.errors import FitError, LicenceError, RecipeError
-from flows.plan import Plan, plan, table
+from contracts.artifacts import describe
+from contracts.errors import BudgetError, FitError, LicenceError, RecipeError
+from flows.plan import Plan, plan, require_budget
+from flows.plan_tables import comparison, table
 from flows.settings import CHECKOUT, Settings
+from flows.store import Store
 from recipes.load import load
 
 SMALL = "students.student-7b"
+COMPUTED = set(Plan.model_computed_fields)
 
 
 def planned(tmp_path: Path, *overrides: str, scale: str = "production", vertical: str = "finance") -> Plan:
@@ -94,3 +98,75 @@ def test_a_plan_that_was_made_has_loaded_no_torch(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert json.loads(said.stdout.splitlines()[-1]) == []
+
+
+def test_what_does_not_fit_is_named_with_settings_that_do(tmp_path: Path) -> None:
+    made = planned(tmp_path)
+    cpt = next(one for one in made.stages if one.stage == "cpt")
+    assert cpt.fits is False and cpt.memory_bytes is not None
+    assert cpt.memory_bytes["optimiser"] == pytest.approx(8 * 32.8e9)
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(table(made))
+    shown = captured.get()
+    assert "cpt does not fit H100-SXM; nearest settings that do: --device 16xH100-SXM" in shown
+    assert "optimiser" in shown and "kv cache" in shown
+
+
+def test_totals_are_those_of_the_stages_and_follow_the_devices(tmp_path: Path) -> None:
+    one, eight = (
+        plan(load("finance", "production"), Settings(home=tmp_path / "home"), None, name)
+        for name in ("H100-SXM", "8xH100-SXM")
+    )
+    held = [stage for stage in one.stages if stage.device_seconds]
+    assert one.seconds_to_run[1] == pytest.approx(sum(stage.device_seconds[1] for stage in held))
+    assert one.usd_to_run is not None and one.usd_to_run[1] == pytest.approx(one.seconds_to_run[1] / 3600 * 2.95)
+    assert one.seconds_to_run[0] < one.seconds_to_run[1] < one.seconds_to_run[2]
+    assert eight.device == "8 x H100-SXM" and eight.flops_to_run == one.flops_to_run
+    assert eight.wall_seconds_to_run[1] < one.wall_seconds_to_run[1] / 3  # training shares; the rest waits
+    assert eight.seconds_to_run[1] > one.seconds_to_run[1]
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(comparison([one, eight]))
+    assert "8 x H100-SXM" in captured.get()
+
+
+def test_a_device_without_a_price_has_no_cost(tmp_path: Path) -> None:
+    made = plan(load("finance", "production"), Settings(home=tmp_path / "home"), None, "MI300X")
+    assert made.usd_to_run is None and made.seconds_to_run[1] > 0
+    assert Plan.model_validate(json.loads(made.model_dump_json(exclude=COMPUTED))).price.usual is None
+
+
+def test_the_verdicts_cover_students_corpora_and_release(tmp_path: Path) -> None:
+    made = planned(tmp_path, f"{SMALL}.model=Qwen2.5-7B-Instruct")
+    told = {(one.subject, one.check): one for one in made.verdicts}
+    assert told["student-7b (Qwen2.5-7B-Instruct)", "tokenizer"].verdict == "warns"
+    assert told["student-14b (Qwen3-14B)", "serveability"].verdict == "passes"
+    assert told["sec_filings", "licence"].verdict == "passes"
+    assert "LicenseRef-SEC-public-record" in told["release", "licences"].reason
+
+
+def test_an_over_budget_plan_is_shown_and_then_refused(tmp_path: Path) -> None:
+    made = planned(tmp_path, "budget.usd=1")
+    with pytest.raises(BudgetError, match="over the budget of 1 USD") as error:
+        require_budget(made)
+    assert "cpt" in error.value.hint
+
+
+def test_what_is_in_the_store_costs_nothing_and_counts_as_saved(tmp_path: Path) -> None:
+    before = planned(tmp_path)
+    sft = next(one for one in before.stages if one.stage == "sft")
+    draft = tmp_path / "draft"
+    draft.mkdir()
+    (draft / "file").write_text("made")
+    made = describe(draft, "adapter", {}).model_copy(update={"fingerprint": sft.fingerprint, "path": draft})
+    Store(tmp_path / "home").publish(made, "sft")
+    after = planned(tmp_path)
+    assert [one.stage for one in after.stages if one.cached] == ["sft"]
+    assert sft.device_seconds is not None and after.saved_seconds == pytest.approx(sft.device_seconds[1])
+    assert after.seconds_to_run[1] == pytest.approx(before.seconds_to_run[1] - sft.device_seconds[1])
+
+
+def test_a_teacher_behind_an_api_is_named_with_its_tokens(tmp_path: Path) -> None:
+    told = planned(tmp_path, "capture.endpoint=https://teacher.example/v1").notes
+    assert any("reads about 49,152,000 tokens and writes 4,096,000" in note for note in told)

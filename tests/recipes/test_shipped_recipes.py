@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from contracts.errors import InputError, RecipeError
-from recipes.catalogue import devices, models
-from recipes.estimate import estimate
+from recipes.catalogue import models
 from recipes.fingerprint import changes, fingerprint, identity
 from recipes.load import FOLDER, load, scales, validate, verticals
 
@@ -131,13 +130,3 @@ def test_catalogue_rows_are_plausible(row: str) -> None:
     model = models()[row]
     assert model.hub or model.package
     assert (model.active_b or 0) < model.params_b
-
-
-def test_production_estimate_grows_with_tokens_and_shrinks_with_the_device() -> None:
-    recipe = load("finance", "production")
-    on_a100, on_h100 = (estimate(recipe, "sft", name) for name in ("A100-80GB-SXM", "H100-SXM"))
-    assert on_a100 is not None and on_h100 is not None
-    assert on_a100.seconds[1] > 2 * on_h100.seconds[1]
-    assert on_h100.seconds[0] < on_h100.seconds[1] < on_h100.seconds[2]
-    assert estimate(recipe, "curate", "H100-SXM") is None
-    assert "cpu" in devices()
