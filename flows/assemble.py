@@ -9,17 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from contracts.artifacts import Artifact
+from contracts.build_report import BuildReport, StageLine
 from contracts.errors import StillroomError
-from contracts.reports import (
-    BuildReport,
-    Comparison,
-    CurationCard,
-    EvaluationReport,
-    Report,
-    SelectionReport,
-    ServingCard,
-    StageLine,
-)
+from contracts.reports import Comparison, CurationCard, EvaluationReport, Report, SelectionReport, ServingCard
 from flows.build import Build
 from ledger.report import build_lines, build_totals
 from recipes.catalogue import models

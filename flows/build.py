@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts.artifacts import digest
+from contracts.build_report import StageLine
 from contracts.errors import BudgetError, BusyError, InputError
-from contracts.reports import StageLine
 from flows import warm
 from flows.process import environment
 from flows.settings import Settings

@@ -11,7 +11,7 @@ from contracts.artifacts import Artifact
 from contracts.errors import BudgetError, StillroomError
 from contracts.reports import Candidate
 from flows.build import device_price, source_digests
-from flows.chain import Surroundings, build
+from flows.chain import Layer, Surroundings, build
 from flows.code_version import code_version
 from flows.history import history
 from flows.inbox import as_inbox
@@ -163,22 +163,8 @@ def plan(
         stages[name] = _expected(bare, expected, on if device else Group("cpu"), price, calibration, recipe.scale)
         return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
 
-    around = Surroundings(
-        corpus,
-        settings.vllm_python,
-        None,
-        settings.allow_downloads,
-        layers=seen.layers if seen else (),
-        removals=requested(settings.home, recipe.sources),
-    )
-    build(step, recipe, around, notes.append)
-    if on.count > 1:
-        notes.append(f"training on {on.count} devices wants `accelerate launch`: the flow starts one process a stage")
-    if recipe.capture.endpoint:
-        read, written = api_tokens(recipe)
-        notes.append(
-            f"the teacher's API reads about {read:,.0f} tokens and writes {written:,.0f}: its bill is not in the cost"
-        )
+    build(step, recipe, _around(corpus, settings, recipe, seen.layers if seen else ()), notes.append)
+    notes += _provisos(recipe, on)
     return Plan(
         vertical=recipe.vertical,
         scale=recipe.scale,
@@ -191,6 +177,31 @@ def plan(
         calibration=str(calibration),
         notes=notes,
     )
+
+
+def _around(corpus: Path | None, settings: Settings, recipe: Recipe, layers: tuple[Layer, ...]) -> Surroundings:
+    """What a build here would have around it."""
+    return Surroundings(
+        corpus,
+        settings.vllm_python,
+        None,
+        settings.allow_downloads,
+        layers=layers,
+        removals=requested(settings.home, recipe.sources),
+    )
+
+
+def _provisos(recipe: Recipe, on: Group) -> list[str]:
+    """What the figures leave out."""
+    found = []
+    if on.count > 1:
+        found.append(f"training on {on.count} devices wants `accelerate launch`: the flow starts one process a stage")
+    if recipe.capture.endpoint:
+        read, written = api_tokens(recipe)
+        found.append(
+            f"the teacher's API reads about {read:,.0f} tokens and writes {written:,.0f}: its bill is not in the cost"
+        )
+    return found
 
 
 def require_budget(made: Plan) -> None:

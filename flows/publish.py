@@ -17,7 +17,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from contracts.reports import BuildReport
+from contracts.build_report import BuildReport
 from flows.build import Build
 from flows.report import markdown_summary, write_page
 

@@ -13,8 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from contracts.build_report import BuildReport
 from contracts.errors import PublishError
-from contracts.reports import BuildReport, Estimate, Knee, Spread, load_name
+from contracts.reports import Estimate, Knee, Spread, load_name
 from flows.report_tables import forgetting, label, retention, served, suites
 
 HERE = Path(__file__).parent

@@ -12,7 +12,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from contracts.reports import BuildReport, CurationCard, Estimate, LoadPoint, ServingCard
+from contracts.build_report import BuildReport
+from contracts.reports import CurationCard, Estimate, LoadPoint, ServingCard
 from flows.report_tables import label, primary
 
 INK = "#64748b"

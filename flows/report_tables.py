@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.reports import BuildReport, Comparison, Estimate, EvaluationReport, LoadPoint, ServingCard
+from contracts.build_report import BuildReport
+from contracts.reports import Comparison, Estimate, EvaluationReport, LoadPoint, ServingCard
 
 METRIC_ORDER = (
     "field_f1",

@@ -21,8 +21,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from contracts.artifacts import Artifact
+from contracts.build_report import StageLine
 from contracts.errors import BudgetError, BusyError, StillroomError
-from contracts.reports import StageLine
 from contracts.stage import StageSpec
 from contracts.usage import Usage
 from flows.api_tokens import book_api_tokens

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from contracts.artifacts import broken_files, load
-from contracts.reports import BuildReport
+from contracts.build_report import BuildReport
 from flows.settings import Settings
 from tests.e2e.conftest import Platform
 

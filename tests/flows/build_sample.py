@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from contracts.build_report import BuildReport, StageLine
 from contracts.reports import (
-    BuildReport,
     Candidate,
     Comparison,
     CurationCard,
@@ -18,7 +18,6 @@ from contracts.reports import (
     ServingCard,
     SourceCount,
     Spread,
-    StageLine,
     SuiteScore,
 )
 

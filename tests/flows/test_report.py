@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from contracts.build_report import BuildReport, StageLine
 from contracts.errors import PublishError
-from contracts.reports import BuildReport, Knee, StageLine
+from contracts.reports import Knee
 from flows import report_figures
 from flows.report import knee_load, markdown_summary, render_page, write_page
 from flows.report_tables import forgetting, retention, served, suites
