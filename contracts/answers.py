@@ -12,6 +12,8 @@ import unicodedata
 from typing import Any
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+FIELD_NAME = re.compile(r'"[^"\\\n]*"\s*:')
+"""The key of a JSON member, also in an answer that was cut off and does not parse."""
 
 
 def canonical(fields: dict[str, Any]) -> str:
@@ -60,5 +62,8 @@ def numbers(text: str) -> set[str]:
 
 
 def invented_numbers(answer: str, context: str) -> set[str]:
-    """Numbers that the answer states and the context does not: hallucinated figures."""
-    return numbers(answer) - numbers(context)
+    """Numbers that the answer states and the context does not: hallucinated figures.
+
+    Field names are the question's, not the answer's: the 1 of ``"address_line1": ...`` is no figure.
+    """
+    return numbers(FIELD_NAME.sub(" ", answer)) - numbers(context)

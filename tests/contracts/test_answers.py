@@ -47,6 +47,14 @@ def test_extra_claim_is_no_agreement() -> None:
     assert atoms({"a": None, "b": ""}) == set()
 
 
+def test_a_digit_in_a_field_name_is_no_invented_number() -> None:
+    context = "One Coca-Cola Plaza, Atlanta 30313"
+    right = '{"address_line1": "One Coca-Cola Plaza", "zip": "30313"}'
+    assert invented_numbers(right, context) == set()
+    assert invented_numbers(right[:-10] + '"31303', context) == {"31303"}, "cut off, so no JSON"
+    assert invented_numbers('{"note": "at 7:30", "zip": "30313"}', context) == {"7", "30"}
+
+
 def test_invented_numbers_ignore_separators() -> None:
     assert invented_numbers('{"value": "54,318"}', "revenue of 54318 in 2023") == set()
     assert invented_numbers("54,381 and 2.5", "54,318") == {"54381", "2.5"}
