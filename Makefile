@@ -16,7 +16,7 @@ install:  ## the two environments, the tests' browser and database, each only wh
 	@infra/install.sh all
 
 demo: install  ## one vertical from documents to served students (VERTICAL, SCALE, CORPUS=folder)
-	@$(PYTHON) -m flows.cli demo $(VERTICAL) --scale $(SCALE) $(if $(CORPUS),--corpus $(CORPUS))
+	@$(PYTHON) -m flows.cli demo $(VERTICAL) --scale $(SCALE) $(if $(CORPUS),--corpus "$(CORPUS)")
 
 test: install lint  ## every check, then the default tests
 	$(PYTHON) -m pytest -m "not e2e"

@@ -21,6 +21,8 @@ from contracts.errors import InputError, PublishError
 from contracts.usage import Usage
 
 RECORD = "artifact.json"
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""No room: on the disk, within a quota, within a limit on file sizes."""
 
 
 class Artifact(BaseModel):
@@ -125,15 +127,17 @@ def publish(draft: Artifact, target: Path) -> Artifact:
         source.rename(target)
         sync(target.parent)
     except OSError as error:
-        raise _publish_error(target, error) from error
+        raise unwritable(target, error) from error
     return draft.model_copy(update={"path": target})
 
 
-def _publish_error(target: Path, error: OSError) -> PublishError:
-    hint = "check that the folder is writable by this user"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free disk space, then run the same command: it goes on from the last complete artifact"
-    return PublishError(str(target), "could not be published", got=error.strerror or str(error), hint=hint)
+def unwritable(place: str | Path, error: OSError) -> PublishError:
+    """What the house says of a file that could not be written or read; a full disk is told apart."""
+    if error.errno in FULL:
+        hint = "free disk space, then run the same command: it goes on from what is complete"
+        return PublishError(str(place), "the disk is full", got=error.strerror, hint=hint)
+    hint = "look at the path, and at the rights of this user there"
+    return PublishError(str(place), "could not be written or read", got=error.strerror or str(error), hint=hint)
 
 
 def sync(path: Path) -> None:

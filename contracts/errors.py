@@ -17,7 +17,7 @@ StillroomError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class StillroomError(Exception):
@@ -30,13 +30,18 @@ class StillroomError(Exception):
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.subject, self.fact, self.got, self.hint))
+        return (from_data, (self.as_data(),))
 
     @property
     def line(self) -> str:
         """The first line: ``subject: fact, got value``."""
         got = "" if self.got is None else f", got {self.got}"
         return f"{self.subject}: {self.fact}{got}"
+
+    def as_data(self) -> dict[str, str | None]:
+        """What crosses the border of a process; ``from_data`` makes it an error again."""
+        got = None if self.got is None else str(self.got)
+        return {"kind": type(self).__name__, "subject": self.subject, "fact": self.fact, "got": got, "hint": self.hint}
 
     def __str__(self) -> str:
         return f"{self.line}\n\nhint: {self.hint}" if self.hint else self.line
@@ -58,6 +63,10 @@ class RecipeError(StillroomError):
     ) -> None:
         self.faults = tuple(faults)
         super().__init__(subject, fact, got=got, hint=hint)
+
+    def as_data(self) -> dict[str, str | None]:
+        """The same; every fault stands in the hint."""
+        return super().as_data() | ({"hint": str(self)} if self.faults else {})
 
     def __str__(self) -> str:
         return "\n\n".join(str(fault) for fault in self.faults) or super().__str__()
@@ -130,5 +139,7 @@ KINDS: dict[str, type[StillroomError]] = {
 }  # fmt: skip
 
 
-def _rebuild(kind: type[StillroomError], subject: str, fact: str, got: object, hint: str) -> StillroomError:
-    return kind(subject, fact, got=got, hint=hint)
+def from_data(told: Mapping[str, str | None]) -> StillroomError:
+    """The error that ``as_data`` told of; of an unknown kind it is a StageError."""
+    kind = KINDS.get(told["kind"] or "", StageError)
+    return kind(told["subject"] or "", told["fact"] or "", got=told["got"], hint=told["hint"] or "")

@@ -9,6 +9,7 @@ A stage is a function ``stage(section, inputs, out_dir) -> (Artifact, Usage)``. 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,11 +19,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from contracts.artifacts import Artifact, load
+from contracts.artifacts import FULL, Artifact, load, unwritable
 from contracts.errors import InputError, StillroomError
 from contracts.usage import Usage
 
@@ -55,7 +56,7 @@ class StageResult(BaseModel):
     artifact: Artifact | None = None
     usage: Usage | None = None
     error: dict[str, str | None] | None = None
-    """``{"kind", "subject", "fact", "got", "hint"}`` of a StillroomError."""
+    """What ``StillroomError.as_data`` tells."""
 
 
 def result_path(spec_path: Path) -> Path:
@@ -87,18 +88,21 @@ def stage_main(stage: Stage[Section], section_type: type[Section]) -> None:
         section = section_type.model_validate(spec.section | (_secrets() if spec.secrets else {}))
         artifact, usage = stage(section, inputs, spec.out_dir)
     except StillroomError as error:
-        detail = {
-            "kind": type(error).__name__,
-            "subject": error.subject,
-            "fact": error.fact,
-            "got": None if error.got is None else str(error.got),
-            "hint": error.hint,
-        }
-        _write(result_path(spec_path), StageResult(error=detail))
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+        _refuse(spec_path, error)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _refuse(spec_path, unwritable(error.filename or spec.out_dir, error))
     measured = _measured(usage, time.monotonic() - started)
     _write(result_path(spec_path), StageResult(artifact=artifact, usage=measured))
+
+
+def _refuse(spec_path: Path, error: StillroomError) -> NoReturn:
+    """Leave the error as the result, and end with its exit code."""
+    sys.stderr.write(f"{error}\n")
+    with contextlib.suppress(OSError):  # no room even for this: the supervisor looks at the disk itself
+        _write(result_path(spec_path), StageResult(error=error.as_data()))
+    sys.exit(error.exit_code)
 
 
 def _measured(usage: Usage, wall_seconds: float) -> Usage:

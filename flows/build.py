@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from contracts.artifacts import digest
+from contracts.artifacts import FULL, digest, unwritable
 from contracts.build_report import StageLine
 from contracts.errors import BudgetError, BusyError, InputError
 from flows import warm
@@ -39,6 +39,8 @@ CATALOGUE, OWN_PRICE = "recipes/devices.yaml", "STILLROOM_USD_PER_DEVICE_HOUR"
 RECIPE = "recipe.json"
 """In a build's folder: what it was asked for, which the planner compares with what it took."""
 TORCH_ROOMS = ("training", "evaluation", "distillation", "selection")
+ROOMS = {"serving": "serve", "evaluation": "evaluate", "distill": "distil", "curation": "curate"}
+"""What people call a stage, and its name."""
 
 
 class Enough(Exception):
@@ -84,12 +86,12 @@ class Build:
 
     def forced(self, stage: str) -> bool:
         """``--from STAGE`` makes that stage, and all after it, anew."""
-        self._forcing = self._forcing or bool(self.from_stage and _names(self.from_stage, stage))
+        self._forcing = self._forcing or bool(self.from_stage and meant(self.from_stage, stage))
         return self._forcing
 
     def wanted(self, stage: str) -> bool:
         """Whether ``--only`` names this stage."""
-        return _names(self.only, stage)
+        return meant(self.only, stage)
 
     def refuse_unwanted(self, stage: str) -> None:
         """Where ``--only`` names another stage: raise Enough behind it, InputError before it."""
@@ -179,7 +181,7 @@ class Build:
 def opened(
     build_id: str, recipe: Recipe, settings: Settings, corpus: Path | None, only: str, from_stage: str
 ) -> Iterator[Build]:
-    """A build that holds its vertical; raises BusyError while another one builds it."""
+    """A build that holds its vertical. Raises BusyError while another one builds it, PublishError on a full disk."""
     with _sole_builder(settings.home, recipe.vertical):
         ledger = open_ledger(settings)
         reconcile(ledger, settings)
@@ -190,6 +192,10 @@ def opened(
         ledger.start_build(build_id, recipe.vertical, recipe.scale, identified, team=settings.team)
         try:
             yield build
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise unwritable(error.filename or settings.home, error) from error
         finally:
             build.dismiss()
 
@@ -252,10 +258,9 @@ def corpus_digests(corpus: Path, paths: list[str]) -> dict[str, str]:
     return found
 
 
-def _names(pattern: str, stage: str) -> bool:
-    """``student`` names every student, ``student:student-7b`` one; the rooms' names do for their stages."""
-    words = {"serving": "serve", "evaluation": "evaluate", "distill": "distil", "curation": "curate"}
-    wanted = words.get(pattern, pattern)
+def meant(word: str, stage: str) -> bool:
+    """``student`` means every student, ``student:student-7b`` one; the rooms' names do for their stages."""
+    wanted = ROOMS.get(word, word)
     return stage == wanted or stage.split(":")[0] == wanted
 
 

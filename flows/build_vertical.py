@@ -8,7 +8,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.errors import InputError, StillroomError
+from contracts.errors import StillroomError
 from flows.assemble import assemble
 from flows.build import Build, Enough, opened
 from flows.chain import Layer, build
@@ -16,7 +16,9 @@ from flows.history import history
 from flows.inbox import Records, as_inbox
 from flows.lifeline import die_with_worker
 from flows.publish import StageProgress, publish_report
-from flows.settings import Settings
+from flows.refusals import tell_without_stack
+from flows.settings import Settings, documents
+from flows.stage_names import refuse_unknown_stages
 from flows.step import steps
 from flows.surroundings import surroundings, teacher_key
 from recipes.load import load
@@ -48,17 +50,17 @@ def build_vertical(
 ) -> str:
     """Build a vertical's model family; returns the path of its report."""
     die_with_worker()
+    tell_without_stack()
     order = BuildOrder(vertical=vertical, scale=scale, overrides=overrides or [], corpus=corpus,
                        from_stage=from_stage, only=only)  # fmt: skip
     settings = Settings()
     recipe = load(order.vertical, order.scale, tuple(order.overrides))
-    documents = Path(order.corpus).expanduser().resolve() if order.corpus else settings.corpus
-    if documents is not None and not documents.exists():
-        raise InputError("--corpus", "is not there", got=documents, hint="give a folder or a file of documents")
+    found = documents(Path(order.corpus) if order.corpus else None, settings)
+    refuse_unknown_stages(recipe, settings, found, order.from_stage, order.only)
     build_id = str(flow_run.id or "by-hand")
-    seen = as_inbox(documents, recipe, settings)
+    seen = as_inbox(found, recipe, settings)
     recipe = seen.recipe if seen else recipe
-    with opened(build_id, recipe, settings, documents, order.only, order.from_stage) as running:
+    with opened(build_id, recipe, settings, found, order.only, order.from_stage) as running:
         running.logger = get_run_logger()
         running.calibration = history(settings)[0]
         running.shown = StageProgress(running.logger)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from contracts.artifacts import unwritable
 from contracts.errors import InputError, StillroomError
 from flows.budget_commands import budget_app
-from flows.command_line import Corpus, Scale, Set, Vertical, documents, stderr, stdout
+from flows.command_line import Corpus, Scale, Set, Vertical, stderr, stdout
 from flows.cost_command import cost
 from flows.curate_commands import curate_app, inbox_app
 from flows.ledger_commands import ledger_app
 from flows.plan_commands import plan_app
-from flows.settings import Settings
+from flows.settings import Settings, documents
 from recipes.load import load, scales, verticals
 
 app = typer.Typer(
@@ -32,7 +34,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(budget_app, name="budget")
 app.command()(cost)
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]
-Only = Annotated[str, typer.Option(help="Run this stage only, from cached inputs, e.g. serving.")]
+Only = Annotated[str, typer.Option(help="Stop behind this stage, and take all before it from the store, e.g. sft.")]
 
 
 @app.command()
@@ -51,9 +53,12 @@ def run(
     from_stage: From = "", only: Only = "",
 ) -> None:  # fmt: skip
     """Build a vertical here and now, through the same flow as `prefect deployment run`."""
+    from flows.stage_names import refuse_unknown_stages
+
     settings = Settings()
-    load(vertical, scale, tuple(overrides or ()))  # a bad recipe is refused before anything is started
-    found = documents(corpus, settings)
+    # what is asked for wrongly is refused before anything is started
+    recipe, found = load(vertical, scale, tuple(overrides or ())), documents(corpus, settings)
+    refuse_unknown_stages(recipe, settings, found, from_stage, only)
     from flows import platform
 
     platform.up(settings, stderr.print)
@@ -69,6 +74,7 @@ def demo(vertical: Vertical = "finance", scale: Scale = "local", corpus: Corpus 
     from flows.demo import demo as run_demo
 
     settings = Settings()
+    load(vertical, scale)
     raise typer.Exit(run_demo(settings, vertical, scale, documents(corpus, settings), stdout, stderr))
 
 
@@ -76,11 +82,10 @@ def demo(vertical: Vertical = "finance", scale: Scale = "local", corpus: Corpus 
 def why(vertical: Vertical, stage: Annotated[str, typer.Argument(help="A stage of the chain, e.g. distil.")],
         scale: Scale = "local", overrides: Set = None, corpus: Corpus = None) -> None:  # fmt: skip
     """Why a stage would run again: which component of its fingerprint changed since the cached artifact."""
-    from flows.plan import why as explain
+    from flows.why import why as explain
 
     settings = Settings()
-    lines = explain(load(vertical, scale, tuple(overrides or ())), settings, documents(corpus, settings), stage)
-    for line in lines or [f"{stage}: cached, nothing changed"]:
+    for line in explain(load(vertical, scale, tuple(overrides or ())), settings, documents(corpus, settings), stage):
         stdout.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -116,7 +121,8 @@ def report(
 ) -> None:
     """Print where a build's report lies."""
     folder = Settings().home / "builds"
-    found = sorted(folder.glob(f"{build}*/report.html"), key=lambda path: path.stat().st_mtime)
+    pages = [path for path in folder.glob("*/report.html") if path.parent.name.startswith(build)]
+    found = sorted(pages, key=lambda path: path.stat().st_mtime)
     if not found:
         raise InputError("report", "there is none", got=build or str(folder), hint="stillroom run finance makes one")
     stdout.print(str(found[-1]), soft_wrap=True)
@@ -125,10 +131,19 @@ def report(
 def main() -> None:
     """Run the command line; an error of the house ends with its message and its exit code, not a stack trace."""
     try:
-        app()
+        app(prog_name="stillroom")
     except StillroomError as error:
-        stderr.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _refuse(error)
+    except BrokenPipeError:  # whoever read our output has gone, as in `stillroom ledger | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        _refuse(unwritable(error.filename or "a file", error))
+
+
+def _refuse(error: StillroomError) -> NoReturn:
+    stderr.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

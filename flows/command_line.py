@@ -10,8 +10,6 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from contracts.errors import InputError
-from flows.settings import Settings
 from recipes.load import verticals
 
 PIPE_COLUMNS = 160
@@ -35,12 +33,3 @@ class DefaultRun(TyperGroup):
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
-
-
-def documents(corpus: Path | None, settings: Settings) -> Path | None:
-    """The documents named, or the setting's; checked before anything is started."""
-    found = corpus or settings.corpus
-    if found is not None and not found.exists():
-        hint = "give a folder or a file of documents, or leave it out: the recipe's writer makes them"
-        raise InputError("--corpus", "is not there", got=found, hint=hint)
-    return found.expanduser().resolve() if found is not None else None

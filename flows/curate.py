@@ -17,8 +17,10 @@ from flows.build import Build, opened
 from flows.curation_summary import markdown
 from flows.fetch import fetch_all
 from flows.inbox import Records, View, refuse_changed, view
+from flows.lifeline import die_with_worker
 from flows.publish import if_heard
-from flows.settings import Settings
+from flows.refusals import tell_without_stack
+from flows.settings import Settings, documents
 from flows.step import steps
 from flows.surroundings import surroundings
 from recipes.load import load, verticals
@@ -38,12 +40,14 @@ def curate(
     ``inbox`` is a folder of inboxes, one a vertical (empty: the setting's): complete drops are read, and where nothing
     is new nothing runs. With an empty ``vertical`` every inbox there is looked at; the cards' paths come a line each.
     """
+    die_with_worker()
+    tell_without_stack()
     settings = Settings()
     chosen = tuple(overrides or ())
     if inbox is None:
-        documents = Path(corpus).expanduser().resolve() if corpus else settings.corpus
+        found = documents(Path(corpus) if corpus else None, settings)
         recipe = load(vertical, scale, chosen)
-        with opened(f"{flow_run.id or 'by-hand'}", recipe, settings, documents, "", "") as running:
+        with opened(f"{flow_run.id or 'by-hand'}", recipe, settings, found, "", "") as running:
             running.logger = get_run_logger()
             return _told(vertical, chain.curate(steps(running), recipe, surroundings(running)))
     folder = Path(inbox).expanduser().resolve() if inbox else settings.inbox

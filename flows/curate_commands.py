@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 
 from contracts.errors import InputError
-from flows.command_line import Corpus, DefaultRun, Scale, Set, documents, stderr, stdout
+from flows.command_line import Corpus, DefaultRun, Scale, Set, stderr, stdout
 from flows.fetch import fetched, is_url
-from flows.settings import Settings
+from flows.settings import Settings, documents
 from recipes.load import load, verticals
 
 Engine = Annotated[

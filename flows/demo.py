@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -32,7 +33,10 @@ def demo(settings: Settings, vertical: str, scale: str, corpus: Path | None, std
     state, message = _follow(settings, run_id, stderr)
     folder = settings.home / "builds" / run_id
     if state != "COMPLETED" or not (folder / "report.json").is_file():
-        stderr.print(f"the build ended {state}: {message}", style="red", markup=False, soft_wrap=True)
+        told = re.sub(r"^Flow run encountered an exception:? (\w+: )?", "", message)
+        stderr.print(f"the build ended {state.lower()}: {told}", style="red", markup=False, soft_wrap=True)
+        if (folder / "report.html").is_file():
+            stderr.print(f"what was made before: {folder / 'report.html'}", markup=False, soft_wrap=True)
         return 1
     report = load_report(folder)
     stdout.print(markdown_summary(report), markup=False, highlight=False, soft_wrap=True)
@@ -74,7 +78,7 @@ def _follow(settings: Settings, run_id: str, stderr: Console) -> tuple[str, str]
     with get_client(sync_client=True) as client, Progress(*columns, console=stderr) as bars:
         bar, stage = bars.add_task("waiting for the worker", total=None, what=""), ""
         while True:
-            state = client.read_flow_run(UUID(run_id)).state
+            state = _state(client, run_id, settings)
             if state is not None and state.type.value in ENDED:
                 bars.update(bar, description=state.type.value.lower(), what="")
                 return state.type.value, state.message or ""
@@ -87,6 +91,20 @@ def _follow(settings: Settings, run_id: str, stderr: Console) -> tuple[str, str]
             if told:
                 bars.update(bar, completed=told["done"], total=told["total"] or None, what=str(told["what"])[:40])
             time.sleep(1.0)
+
+
+def _state(client: Any, run_id: str, settings: Settings) -> Any:
+    """The run's state. Raises StageError where nobody is left who could change it."""
+    logs = settings.home / "logs"
+    try:
+        state = client.read_flow_run(UUID(run_id)).state
+    except httpx.HTTPError as error:
+        hint = f"see {logs / 'server.log'}; the same command starts it again and goes on from what is complete"
+        raise StageError("Prefect server", "answers no more", got=type(error).__name__, hint=hint) from error
+    if (state is None or state.type.value not in ENDED) and not platform.works(settings):
+        hint = f"see {logs / 'worker.log'}; the same command starts it again and goes on from what is complete"
+        raise StageError("Prefect worker", "ended before the build did", got=run_id, hint=hint)
+    return state
 
 
 def _told(path: Path) -> dict[str, Any] | None:

@@ -8,20 +8,20 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from contracts.artifacts import Artifact
-from contracts.errors import BudgetError, StillroomError
+from contracts.errors import BudgetError
 from contracts.reports import Candidate
 from flows.build import device_price, source_digests
-from flows.chain import Layer, Surroundings, build
+from flows.chain import build
 from flows.code_version import code_version
 from flows.history import history
 from flows.inbox import as_inbox
-from flows.removals import requested
 from flows.settings import Settings
 from flows.store import Store
+from flows.surroundings import planned
 from recipes.calibration import Calibration
 from recipes.catalogue import AS_OF, device_row, devices
 from recipes.estimate import Estimate, Group, estimate, group
-from recipes.fingerprint import changes, components, fingerprint
+from recipes.fingerprint import components, fingerprint
 from recipes.schema import Recipe
 from recipes.section import Section
 from recipes.speed import Band, plus, times
@@ -163,7 +163,7 @@ def plan(
         stages[name] = _expected(bare, expected, on if device else Group("cpu"), price, calibration, recipe.scale)
         return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
 
-    build(step, recipe, _around(corpus, settings, recipe, seen.layers if seen else ()), notes.append)
+    build(step, recipe, planned(recipe, settings, corpus, seen.layers if seen else ()), notes.append)
     notes += _provisos(recipe, on)
     return Plan(
         vertical=recipe.vertical,
@@ -176,18 +176,6 @@ def plan(
         verdicts=verdicts(recipe),
         calibration=str(calibration),
         notes=notes,
-    )
-
-
-def _around(corpus: Path | None, settings: Settings, recipe: Recipe, layers: tuple[Layer, ...]) -> Surroundings:
-    """What a build here would have around it."""
-    return Surroundings(
-        corpus,
-        settings.vllm_python,
-        None,
-        settings.allow_downloads,
-        layers=layers,
-        removals=requested(settings.home, recipe.sources),
     )
 
 
@@ -214,21 +202,6 @@ def require_budget(made: Plan) -> None:
         raise BudgetError(
             "plan", f"is over the budget of {made.budget_usd:,.0f} USD", got=f"{expected[1]:,.0f} USD", hint=hint
         )
-
-
-def why(recipe: Recipe, settings: Settings, corpus: Path | None, stage: str) -> list[str]:
-    """What differs between the newest published artifact of a stage and the one this recipe asks for."""
-    planned = {one.stage: one for one in plan(recipe, settings, corpus, past=(Calibration(), [])).stages}
-    if stage not in planned:
-        names = ", ".join(planned)
-        raise StillroomError("stage", "is not in this chain", got=repr(stage), hint=f"its stages: {names}")
-    wanted = planned[stage]
-    if wanted.cached:
-        return []
-    earlier = Store(settings.home).remembered(stage)
-    if not earlier:
-        return [f"{stage} has never been built"]
-    return changes(earlier[0], wanted.components) or [f"{stage}: its artifact {wanted.fingerprint} is damaged or gone"]
 
 
 def default_group(recipe: Recipe, settings: Settings) -> Group:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.command_line import AsJson, Corpus, DefaultRun, Scale, Set, Vertical, documents, stderr, stdout
-from flows.settings import Settings
+from flows.command_line import AsJson, Corpus, DefaultRun, Scale, Set, Vertical, stderr, stdout
+from flows.settings import Settings, documents
 from recipes.load import load
 
 plan_app = typer.Typer(

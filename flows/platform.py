@@ -65,6 +65,7 @@ def up(settings: Settings, say: Any) -> None:
     """Start what is not running yet; safe to call again. Raises BusyError (port), StageError (server died)."""
     settings.home.mkdir(parents=True, exist_ok=True)
     if healthy(settings):
+        _refuse_foreign_server(settings)
         say(f"Prefect answers at {settings.api_url}")
     else:
         _refuse_taken_port(settings)
@@ -83,6 +84,11 @@ def up(settings: Settings, say: Any) -> None:
     if settings.inbox.is_dir() and not _alive(_pids(settings).get("watcher")):
         _launch(settings, "watcher", ["flows.watch"])
         say(f"watching {settings.inbox} for drops")
+
+
+def works(settings: Settings) -> bool:
+    """Whether the worker that ``up`` started is alive: without it no run is taken up."""
+    return _alive(_pids(settings).get("worker"))
 
 
 def down(settings: Settings, say: Any) -> None:
@@ -216,6 +222,14 @@ def _refuse_taken_port(settings: Settings) -> None:
         if probe.connect_ex(("127.0.0.1", settings.prefect_port)) == 0:
             hint = "stop what listens there, or set STILLROOM_PREFECT_PORT to a free port"
             raise BusyError(f"port {settings.prefect_port}", "is in use and is no Prefect server of ours", hint=hint)
+
+
+def _refuse_foreign_server(settings: Settings) -> None:
+    """Another home's worker would take our runs and put what they make into its own home."""
+    if not _alive(_pids(settings).get("server")):
+        hint = "stop it where it was started (stillroom down), or set STILLROOM_PREFECT_PORT to a free port"
+        fact = f"is a Prefect server that was not started for {settings.home}"
+        raise BusyError(f"port {settings.prefect_port}", fact, hint=hint)
 
 
 def _stop(pid: int, patience_seconds: float = 20.0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -15,13 +16,15 @@ from typing import IO, Any
 from pydantic import BaseModel, SecretStr
 
 from contracts.artifacts import Artifact
-from contracts.errors import KINDS, StageError, StillroomError
+from contracts.errors import PublishError, StageError, from_data
 from contracts.stage import StageResult, StageSpec, result_path
 from contracts.usage import Usage
 from flows.settings import CHECKOUT, inherited
 from flows.warm import hand_over
 
 TAIL_LINES = 15
+LEAST_FREE_BYTES = 16 * 1024 * 1024
+"""Below it a process that died is taken to have died of the disk."""
 Listen = Callable[[str], None]
 
 
@@ -103,14 +106,22 @@ class StageProcess:
         path = result_path(self.work / "spec.json")
         result = StageResult.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else StageResult()
         if result.error is not None:
-            raise _raised(result.error)
+            raise from_data(result.error)
         if code != 0 or result.artifact is None or result.usage is None:
+            self._refuse_full_disk()
             got = f"signal {-code}" if code < 0 else f"exit code {code}"
             hint = "the same command goes on from the last complete checkpoint; the log's end:\n  " + "\n  ".join(
                 self.tail
             )
             raise StageError(f"stage {self.spec.stage}", "its process ended early", got=got, hint=hint)
         return result.artifact.model_copy(update={"path": self.spec.out_dir}), result.usage
+
+    def _refuse_full_disk(self) -> None:
+        """A full disk kills a process in many ways, each library with an error of its own; it is told apart here."""
+        free = shutil.disk_usage(self.work).free
+        if free < LEAST_FREE_BYTES:
+            hint = "free disk space, then run the same command: it goes on from the last complete checkpoint"
+            raise PublishError(str(self.work), "the disk is full", got=f"{free:,} bytes free", hint=hint)
 
 
 def secrets_of(section: BaseModel) -> dict[str, str]:
@@ -123,8 +134,3 @@ def environment(allow_downloads: bool, without: str = "") -> dict[str, str]:
     offline = {} if allow_downloads else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
     return inherited(without) | quiet | offline | {"PYTHONPATH": str(CHECKOUT)}
-
-
-def _raised(detail: dict[str, str | None]) -> StillroomError:
-    kind = KINDS.get(detail["kind"] or "", StageError)
-    return kind(detail["subject"] or "", detail["fact"] or "", got=detail["got"], hint=detail["hint"] or "")

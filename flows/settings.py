@@ -8,8 +8,9 @@ import subprocess
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import InputError
@@ -19,7 +20,7 @@ NO_KEY = SecretStr("")
 
 
 class Settings(BaseSettings):
-    """Where state lies and how stages run. Each field is read from ``STILLROOM_<NAME>``."""
+    """Where state lies and how stages run, each field from ``STILLROOM_<NAME>``. Raises InputError for a wrong one."""
 
     model_config = SettingsConfigDict(env_prefix="STILLROOM_", frozen=True, extra="ignore")
 
@@ -51,6 +52,22 @@ class Settings(BaseSettings):
     teacher_usd_per_1m_tokens_in: float | None = Field(default=None, ge=0)
     teacher_usd_per_1m_tokens_out: float | None = Field(default=None, ge=0)
     """What a teacher behind an API charges; unset: its tokens are counted, its cost is told to be unknown."""
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            detail = error.errors()[0]
+            variable = f"STILLROOM_{str(detail['loc'][0]).upper()}"
+            hint = f"the README lists the settings; unset {variable} for its default"
+            fact = detail["msg"].partition(",")[0].replace("Input should be", "must be")
+            raise InputError(variable, fact, got=repr(detail["input"]), hint=hint) from None
+
+    @field_validator("home", "corpus", "inbox", "vllm_python", "ray_python")
+    @classmethod
+    def _absolute(cls, place: Path | None) -> Path | None:
+        """Stages and servers run in the checkout, whatever folder the command was given in."""
+        return place.expanduser().absolute() if place is not None else None
 
     @property
     def ledger(self) -> str:
@@ -103,7 +120,10 @@ def _nvidia_smi(*query: str) -> list[str]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    seen = subprocess.run([tool, *query], capture_output=True, text=True, timeout=30, check=False)
+    try:
+        seen = subprocess.run([tool, *query], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
     return [line.strip() for line in seen.stdout.splitlines() if line.strip()] if seen.returncode == 0 else []
 
 
@@ -122,3 +142,15 @@ def secret(name: str) -> SecretStr:
 def inherited(without: str = "") -> dict[str, str]:
     """Our own environment, for a process that we start, less one variable that is not meant for it."""
     return {name: value for name, value in os.environ.items() if name != without}
+
+
+def documents(corpus: Path | None, settings: Settings) -> Path | None:
+    """The documents named, or the setting's, or none. Raises InputError where they are not there."""
+    named = corpus or settings.corpus
+    if named is None:
+        return None
+    found = named.expanduser()
+    if not found.exists():
+        hint = "give a folder or a file of documents, or leave it out: the recipe's writer makes them"
+        raise InputError("--corpus" if corpus else "STILLROOM_CORPUS", "is not there", got=named, hint=hint)
+    return found.resolve()

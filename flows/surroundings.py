@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import SecretStr
 
 from flows.build import Build, device_price
 from flows.chain import Layer, Surroundings
 from flows.removals import requested
-from flows.settings import NO_KEY, secret
+from flows.settings import NO_KEY, Settings, secret
+from recipes.schema import Recipe
 
 
 def surroundings(running: Build, api_key: SecretStr = NO_KEY, layers: tuple[Layer, ...] = ()) -> Surroundings:
@@ -22,6 +25,18 @@ def surroundings(running: Build, api_key: SecretStr = NO_KEY, layers: tuple[Laye
         api_key=api_key,
         layers=layers,
         removals=requested(running.settings.home, running.recipe.sources),
+    )
+
+
+def planned(recipe: Recipe, settings: Settings, corpus: Path | None, layers: tuple[Layer, ...]) -> Surroundings:
+    """What a build here would have around it: no key and no price, which enter no fingerprint."""
+    return Surroundings(
+        corpus,
+        settings.vllm_python,
+        None,
+        settings.allow_downloads,
+        layers=layers,
+        removals=requested(settings.home, recipe.sources),
     )
 
 

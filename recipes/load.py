@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -91,22 +93,25 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _parsed(override: str) -> dict[str, Any]:
     key, equals, value = override.partition("=")
-    if not equals or not key.strip():
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
         raise InputError("--set", "must be section.key=value", got=repr(override), hint="e.g. sft.max_tokens=20000")
-    nested: Any = yaml.safe_load(value)
-    if isinstance(nested, str):
-        nested = _number(nested)
-    for part in reversed(key.strip().split(".")):
+    nested: Any = _value(override, value.strip())
+    for part in reversed(parts):
         nested = {part: nested}
     return dict(nested)
 
 
-def _number(text: str) -> str | float:
-    """YAML 1.1 reads ``1e-4`` as text; people mean the number."""
-    try:
+def _value(override: str, text: str) -> Any:
+    """A value as YAML reads it, but for ``1e-4`` and days, which it takes for text and for dates."""
+    if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+", text, re.IGNORECASE):
         return float(text)
-    except ValueError:
-        return text
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        hint = "quote it for the shell and for YAML, e.g. --set 'sft.lora.target_modules=[q_proj, v_proj]'"
+        raise InputError("--set", "has a value that is no YAML", got=repr(override), hint=hint) from None
+    return text if isinstance(value, date) else value
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -24,3 +24,9 @@ def test_survives_a_process_border(kind: type[StillroomError]) -> None:
     back = pickle.loads(pickle.dumps(kind("s", "f", got=1, hint="h")))
     assert (type(back), str(back)) == (kind, "s: f, got 1\n\nhint: h")
     assert kind.exit_code > 0
+
+
+def test_every_fault_survives_a_process_border() -> None:
+    faults = [RecipeError("a", "is wrong"), RecipeError("b", "is wrong too", hint="mend b")]
+    back = pickle.loads(pickle.dumps(RecipeError("recipe", "2 faults", faults=faults)))
+    assert "a: is wrong" in str(back) and "b: is wrong too\n\nhint: mend b" in str(back)

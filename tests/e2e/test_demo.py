@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,13 @@ def test_why_and_only(platform: Platform, first: subprocess.CompletedProcess[str
     assert "Failed(" not in said.stderr and "Traceback" not in said.stderr
     said = platform.stillroom("plan", "finance", "--scale", "smoke", "--json")
     assert all(stage["cached"] for stage in json.loads(said.stdout)["stages"])
+
+
+def test_a_build_that_is_refused_says_why_without_a_call_stack(platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    said = platform.stillroom("run", "finance", "--scale", "smoke", "--corpus", str(tmp_path / "empty.jsonl"))
+    assert said.returncode == 2, said.stderr[-3000:]
+    assert "empty.jsonl: is empty\n\nhint: give a file with documents" in said.stderr
+    assert "Traceback" not in said.stderr
+    report = json.loads((platform.builds()[-1] / "report.json").read_text())
+    assert report["stopped_at"] == "curate"

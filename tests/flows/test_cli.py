@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,26 @@ def _stillroom(tmp_path: Path, *arguments: str, **env: str) -> subprocess.Comple
         (["plan", "finance", "--set", "nonsense"], 2, "--set: must be section.key=value, got 'nonsense'"),
         (["plan", "finance", "--corpus", "no/such/folder"], 2, "--corpus: is not there, got no/such/folder"),
         (["plan", "finance", "--scale", "production", "--set", "budget.usd=1"], 6, "is over the budget of 1 USD"),
-        (["why", "finance", "sfft"], 1, "stage: is not in this chain, got 'sfft'"),
+        (["plan", "finance", "--set", "sft.max_tokens=[1"], 2, "--set: has a value that is no YAML"),
+        (["plan", "finance", "--set", "sft..rank=8"], 2, "--set: must be section.key=value"),
+        (
+            ["plan", "finance", "--set", "sft.max_tokens=many"],
+            2,
+            "sft.max_tokens: must be a valid integer, unable to parse string as an integer, got many",
+        ),
+        (["validate", "finanse"], 2, "vertical: has no recipe, got 'finanse'"),
+        (["why", "finance", "sfft"], 2, "stage: is not in this chain, got 'sfft'\n\nhint: did you mean sft?"),
+        (
+            ["run", "finance", "--from", "distl"],
+            2,
+            "--from: is not in this chain, got 'distl'\n\nhint: did you mean distil?",
+        ),
+        (["run", "finance", "--only", "servng"], 2, "--only: is not in this chain, got 'servng'"),
+        (["run", "finance", "--corpus", "no/such"], 2, "--corpus: is not there, got no/such"),
+        (["demo", "finanse"], 2, "vertical: has no recipe, got 'finanse'"),
+        (["demo", "finance", "--scale", "huge"], 2, "scale: is not known, got 'huge'"),
+        (["report", "/etc"], 2, "report: there is none, got /etc"),
+        (["cost", "finance"], 2, "finance"),
         (["curate", "finance", "--engine", "spark"], 2, "curation.engine: "),
         (["curate", "finance", "--ray-address", "nowhere"], 2, "curation.ray_address: "),
         (["curate", "finance", "--engine", "threads", "--ray-address", "h:1"], 2, "does not go with --engine threads"),
@@ -48,6 +69,24 @@ def test_bad_input_ends_in_an_error_of_the_house(tmp_path: Path, arguments: list
     assert said.returncode == code
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("PREFECT_PORT", "abc", "STILLROOM_PREFECT_PORT: must be a valid integer, got 'abc'"),
+        ("PREFECT_PORT", "70000", "STILLROOM_PREFECT_PORT: must be less than or equal to 65535, got '70000'"),
+        ("CORPUS", "no/such/folder", "STILLROOM_CORPUS: is not there, got "),
+        ("HOME", f"{__file__}/home", "home: could not be written or read, got Not a directory"),
+        ("LEDGER_URL", "nonsense", "nonsense: is not a database URL"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, value: str, told: str) -> None:
+    arguments = ["plan", "finance"] if setting == "CORPUS" else ["ledger"]
+    said = _stillroom(tmp_path, *arguments, **{f"STILLROOM_{setting}": value})
+    assert told in said.stderr
+    assert "hint: " in said.stderr and "Traceback" not in said.stderr
+    assert said.returncode in (2, 5, 6)
+
+
 def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -57,6 +96,27 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> No
     assert f"port {port}: is in use and is no Prefect server of ours" in said.stderr
     assert said.returncode == 7
     assert "Traceback" not in said.stderr
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers like a Prefect server that is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_prefect_server_of_another_home_is_not_taken_for_ours(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = str(server.server_address[1])
+        said = _stillroom(tmp_path, "up", STILLROOM_PREFECT_PORT=port)
+        server.shutdown()
+    assert f"port {port}: is a Prefect server that was not started for {tmp_path / 'home'}" in said.stderr
+    assert said.returncode == 7 and "hint: " in said.stderr
 
 
 def test_help_names_every_verb(tmp_path: Path) -> None:
