@@ -10,11 +10,8 @@ A stage is a function ``stage(section, inputs, out_dir) -> (Artifact, Usage)``. 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -25,11 +22,11 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from contracts.artifacts import FULL, Artifact, load, unwritable
 from contracts.errors import InputError, StillroomError
+from contracts.lifeline import die_with
 from contracts.usage import Usage
 
 Section = TypeVar("Section", bound=BaseModel)
 Stage = Callable[[Section, dict[str, Artifact], Path], tuple[Artifact, Usage]]
-PR_SET_PDEATHSIG = 1
 
 
 class StageSpec(BaseModel):
@@ -129,14 +126,6 @@ def _load_input(name: str, folder: Path) -> Artifact:
 def _secrets() -> dict[str, SecretStr]:
     """Wrapped at once: a ``SecretStr`` shows itself in no error."""
     return {name: SecretStr(value) for name, value in json.loads(sys.stdin.readline()).items()}
-
-
-def die_with(parent_pid: int) -> None:
-    """Ask the kernel to end this process with its parent, so that no orphan holds a device (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:
-            sys.exit("the process that asked for this stage is gone")
 
 
 def _write(path: Path, result: StageResult) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from contracts.stage import die_with
+from contracts.lifeline import die_with
 from data_curation.ray_order import DONE, Order, Session
 
 ROOM = Path(__file__).resolve().parent

@@ -8,7 +8,7 @@ import sys
 
 from prefect.runtime import deployment
 
-from contracts.stage import PR_SET_PDEATHSIG
+from contracts.lifeline import PR_SET_PDEATHSIG
 
 
 def die_with_worker() -> None:

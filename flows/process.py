@@ -53,7 +53,7 @@ class StageProcess:
             child = ready
         else:
             child = subprocess.Popen(
-                [sys.executable, "-m", self.module, str(spec_path)],
+                [sys.executable, "-m", "contracts.lifeline", str(self.spec.parent_pid), self.module, str(spec_path)],
                 cwd=CHECKOUT,
                 env=self.environment,
                 stdout=subprocess.PIPE,

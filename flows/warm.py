@@ -13,7 +13,7 @@ import runpy
 import subprocess
 import sys
 
-from contracts.stage import die_with
+from contracts.lifeline import die_with
 from flows.settings import CHECKOUT
 
 PACKAGES = ("torch", "transformers", "transformers.modeling_utils", "transformers.generation")
