@@ -1,7 +1,9 @@
 """A ledger of a million events: its monthly report, its FOCUS export, and the CPU of one beat.
 
 Fills an empty ledger with leases spread over a year (beats, closes, some failed, some killed, price changes), then
-takes the median of several runs of each. The last line is JSON.
+takes the median of several runs of each: wall seconds, this process's CPU seconds, and the seconds for which it was
+ready to run and another process had the core (the kernel's run delay: what of the wall time is the machine's load).
+``command`` is ``stillroom ledger spend`` of a month as a user types it, imports included. The last line is JSON.
 
     .venv/bin/python -m benchmarks.ledger_scale --events 1000000 [--leases 25000] [--database postgresql]
 """
@@ -10,7 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +27,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from flows.settings import CHECKOUT
 from ledger import Ledger, processes
 from ledger.budgets import budget_states, set_budget
 from ledger.focus import focus_rows
@@ -40,8 +47,9 @@ BEATS_MEASURED = 200
 def main() -> None:
     """Fill, measure, print."""
     told = arguments()
-    with opened(told.database) as ledger:
-        print(json.dumps(measure(ledger, told.events, told.leases, told.runs) | {"database": told.database}))
+    with opened(told.database) as (ledger, url, folder):
+        found = measure(ledger, told.events, told.leases, told.runs) | command_seconds(url, folder, told.runs)
+    print(json.dumps(found | {"database": told.database}))
 
 
 def arguments() -> argparse.Namespace:
@@ -55,21 +63,23 @@ def arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def opened(database: str) -> Iterator[Ledger]:
-    """An empty ledger that goes with the block."""
+def opened(database: str) -> Iterator[tuple[Ledger, str, Path]]:
+    """An empty ledger, its URL and a folder, all of which go with the block."""
     with tempfile.TemporaryDirectory(prefix="ledger-scale-") as folder:
         if database == "sqlite":
-            yield Ledger.open(f"sqlite:///{folder}/ledger.db")
+            url = f"sqlite:///{folder}/ledger.db"
+            yield Ledger.open(url), url, Path(folder)
             return
         server = start_or_skip()
         try:
-            yield Ledger.open(server.new_database(), spool=Path(folder) / "spool")
+            url = server.new_database()
+            yield Ledger.open(url, spool=Path(folder) / "spool"), url, Path(folder)
         finally:
             server.stop()
 
 
 def measure(ledger: Ledger, events: int, leases: int, runs: int = 5) -> dict[str, Any]:
-    """Fill the ledger and time it: medians of wall and CPU seconds; the CPU is this process's, not a server's."""
+    """Fill the ledger and time it: medians; the CPU is this process's, not a server's."""
     started = time.perf_counter()
     written = fill(ledger, events, leases)
     found: dict[str, Any] = {"events": written, "leases": leases, "fill_s": time.perf_counter() - started}
@@ -81,7 +91,7 @@ def measure(ledger: Ledger, events: int, leases: int, runs: int = 5) -> dict[str
         "one_month_in_focus": lambda: focus_rows(ledger, *march),
         "budget": lambda: budget_states(ledger, march[0]),
     }.items():
-        found[f"{name}_s"], found[f"{name}_cpu_s"] = _medians(work, runs)
+        found |= {f"{name}_{kind}": value for kind, value in _medians(work, runs).items()}
     found["beat_cpu_ms"] = beat_cpu_ms(ledger)
     return found
 
@@ -120,15 +130,39 @@ def beat_cpu_ms(ledger: Ledger) -> float:
     return 1000 * (time.process_time() - started) / BEATS_MEASURED
 
 
-def _medians(work: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Wall and CPU seconds."""
+def _medians(work: Callable[[], object], runs: int) -> dict[str, float]:
+    """Seconds of wall time (``s``), of CPU (``cpu_s``), and of waiting for a core (``delayed_s``)."""
+    taken: list[tuple[float, float, float]] = []
+    for _ in range(runs):
+        before = time.perf_counter(), time.process_time(), _run_delay_seconds()
+        work()
+        after = time.perf_counter(), time.process_time(), _run_delay_seconds()
+        taken.append((after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+    names = ("s", "cpu_s", "delayed_s")
+    return {name: statistics.median(column) for name, column in zip(names, zip(*taken, strict=True), strict=True)}
+
+
+def _run_delay_seconds() -> float:
+    """How long this thread has been ready to run without a core, by the kernel's own count."""
+    return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+
+
+def command_seconds(url: str, folder: Path, runs: int) -> dict[str, float]:
+    """``stillroom ledger spend --month`` in a process of its own: wall and CPU seconds, medians."""
+    words = ["-m", "flows.cli", "ledger", "spend", "--by", "stage,device", "--month", "2025-03", "--json"]
+    env = os.environ | {"STILLROOM_HOME": str(folder), "STILLROOM_LEDGER_URL": url}
     wall, cpu = [], []
     for _ in range(runs):
-        started, cpu_started = time.perf_counter(), time.process_time()
-        work()
+        started, used = time.perf_counter(), _children_seconds()
+        subprocess.run([sys.executable, *words], env=env, cwd=CHECKOUT, check=True, capture_output=True)
         wall.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - cpu_started)
-    return statistics.median(wall), statistics.median(cpu)
+        cpu.append(_children_seconds() - used)
+    return {"command_s": statistics.median(wall), "command_cpu_s": statistics.median(cpu)}
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _build(number: int) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,11 +20,11 @@ from contracts.artifacts import Artifact
 from flows.build import opened
 from flows.chain import build
 from flows.settings import Settings
-from flows.step import run_step
+from flows.stage_call import StageCall, Step
+from flows.step import carried_out, looked_up
 from flows.surroundings import surroundings
 from recipes.load import load
 from recipes.schema import Residual
-from recipes.section import Section
 from recipes.stage_sections import EvaluateSection
 
 
@@ -47,19 +46,13 @@ def main() -> None:
     corpus = told.corpus.resolve() if told.corpus else None
     with opened(f"residual-{uuid4().hex[:8]}", recipe, settings, corpus, "", "") as running:
 
-        def step(
-            name: str,
-            module: str,
-            section: Section,
-            inputs: Mapping[str, Artifact],
-            *,
-            device: bool = False,
-            unread: bool = False,
-        ) -> Artifact:
-            if name == "sample:sft":
+        def carry_out(call: StageCall) -> Artifact:
+            if call.name == "sample:sft":
                 raise Enough
-            made[name] = run_step(running, name, module, section, inputs, device, unread)
-            return made[name]
+            made[call.name] = carried_out(running, looked_up(running, call))
+            return made[call.name]
+
+        step = Step(carry_out)
 
         with contextlib.suppress(Enough):
             build(step, recipe, surroundings(running), running.note)

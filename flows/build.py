@@ -24,6 +24,9 @@ from flows.process import environment
 from flows.settings import Settings
 from flows.store import Store
 from ledger import Lease, Ledger, build_totals
+from ledger.budgets import stop_if_overspent
+from ledger.database import UnreachableError
+from ledger.device_meter import nvml_meter
 from ledger.leases import WHOLE
 from recipes.calibration import Calibration
 from recipes.catalogue import AS_OF, device_row, devices
@@ -123,10 +126,21 @@ class Build:
             micro_usd = None if price is None else round(seconds / 3600 * price * 1e6)
             self.ledger.record_estimate(self.id, stage, name, seconds, micro_usd)
         share = self.settings.share if device else WHOLE
-        return self.ledger.hold(self.id, stage, artifact, name, count, share=share, expected_micro_usd=micro_usd)
+        meter = nvml_meter(self.settings.metered_devices if device else ())
+        return self.ledger.hold(
+            self.id, stage, artifact, name, count, share=share, expected_micro_usd=micro_usd, meter=meter
+        )
+
+    def check_budgets(self, lease: Lease) -> None:
+        """At a whole checkpoint: raise BudgetError where a budget that stops, or the recipe's own, is spent."""
+        stop_if_overspent(self.ledger, lease)
+        try:
+            self._check_budget(lease.stage)
+        except UnreachableError as error:  # a run is not ended because its ledger cannot be reached
+            self.logger.warning("the recipe's budget could not be asked at a checkpoint: %s", error.line)
 
     def _check_budget(self, stage: str) -> None:
-        """Nothing starts past the recipe's budget; what is complete stays, so a raised budget goes on from there."""
+        """Nothing goes on past the recipe's budget; what is complete stays, so a raised budget goes on from there."""
         spent, allowed = build_totals(self.ledger, self.id).known_micro_usd / 1e6, self.recipe.budget.usd
         if spent >= allowed:
             hint = "raise budget.usd; the next run goes on from what is complete"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -15,11 +14,11 @@ from contracts.artifacts import Artifact
 from data_curation.layer_inputs import LAYER
 from data_curation.write import writer_digest
 from flows.settings import NO_KEY
+from flows.stage_call import Step
 from recipes import ontology
 from recipes.catalogue import models, stated_verdict
 from recipes.corpus import Inbox
 from recipes.schema import Answering, Recipe
-from recipes.section import Section
 from recipes.stage_sections import (
     AnswerSection,
     AskSection,
@@ -37,23 +36,6 @@ from recipes.stage_sections import (
 from recipes.text_rules import identifiers, quality_rules
 from selection.checks import require_one, select_section, weigh
 from training.choose_loss import choose_loss
-
-
-class Step(Protocol):
-    """Runs one stage, or finds it in the store, or (in a plan) only says which it would be."""
-
-    def __call__(
-        self,
-        name: str,
-        module: str,
-        section: Section,
-        inputs: Mapping[str, Artifact],
-        *,
-        device: bool = False,
-        unread: bool = False,
-    ) -> Artifact:
-        """``unread``: the artifact is only referred to; its files' times tell whether it is whole, not their bytes."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -16,6 +16,7 @@ from flows.code_version import code_version
 from flows.history import history
 from flows.inbox import as_inbox
 from flows.settings import Settings
+from flows.stage_call import StageCall, Step
 from flows.store import Store
 from flows.surroundings import planned
 from recipes.calibration import Calibration
@@ -23,7 +24,6 @@ from recipes.catalogue import AS_OF, device_row, devices
 from recipes.estimate import Estimate, Group, estimate, group
 from recipes.fingerprint import components, fingerprint
 from recipes.schema import Recipe
-from recipes.section import Section
 from recipes.speed import Band, plus, times
 from recipes.stage_sections import CurateSection
 from recipes.verdicts import Verdict, verdicts
@@ -141,29 +141,24 @@ def plan(
     store, notes = Store(settings.home), list(told)
     stages: dict[str, PlannedStage] = {}
 
-    def step(
-        name: str,
-        module: str,
-        section: Section,
-        inputs: Mapping[str, Artifact],
-        *,
-        device: bool = False,
-        unread: bool = False,
-    ) -> Artifact:
+    def look(call: StageCall) -> Artifact:
         data = {}
-        if corpus is not None and isinstance(section, CurateSection):
-            data = source_digests(corpus, section, seen.digests if seen else {})
-        parts = components(name, section, {k: a.fingerprint for k, a in inputs.items()}, code_version(module), data)
+        if corpus is not None and isinstance(call.section, CurateSection):
+            data = source_digests(corpus, call.section, seen.digests if seen else {})
+        made_of = {key: one.fingerprint for key, one in call.inputs.items()}
+        parts = components(call.name, call.section, made_of, code_version(call.module), data)
         identity = fingerprint(parts)
-        found = store.find(name, identity, unread)
-        bare = PlannedStage(stage=name, fingerprint=identity, cached=found is not None, components=parts,
-                            device=str(on) if device else "cpu")  # fmt: skip
+        found = store.find(call.name, identity, call.unread)
+        bare = PlannedStage(stage=call.name, fingerprint=identity, cached=found is not None, components=parts,
+                            device=str(on) if call.device else "cpu")  # fmt: skip
         base = next((one.removeprefix("base:") for one in stages if one.startswith("base:")), "")
-        expected = estimate(recipe, name, on, base) if device else None
-        stages[name] = _expected(bare, expected, on if device else Group("cpu"), price, calibration, recipe.scale)
-        return found or Artifact(kind="planned", fingerprint=identity, path=store.place(name, identity))
+        expected = estimate(recipe, call.name, on, base) if call.device else None
+        stages[call.name] = _expected(
+            bare, expected, on if call.device else Group("cpu"), price, calibration, recipe.scale
+        )
+        return found or Artifact(kind="planned", fingerprint=identity, path=store.place(call.name, identity))
 
-    build(step, recipe, planned(recipe, settings, corpus, seen.layers if seen else ()), notes.append)
+    build(Step(look), recipe, planned(recipe, settings, corpus, seen.layers if seen else ()), notes.append)
     notes += _provisos(recipe, on)
     return Plan(
         vertical=recipe.vertical,

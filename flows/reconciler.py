@@ -11,6 +11,7 @@ import time
 from contracts.errors import StillroomError
 from flows.build import open_ledger
 from flows.settings import Settings
+from ledger import Ledger
 from ledger.processes import alive, start_ticks
 from ledger.reconcile import Reconciled
 
@@ -21,21 +22,26 @@ logger = logging.getLogger("stillroom.reconciler")
 
 def reconcile_once(settings: Settings, *, end_orphans: bool = False) -> list[Reconciled]:
     """Look at every open lease; with ``end_orphans`` end what holds a device without a supervisor, and book it."""
-    ledger = open_ledger(settings)
-    found = ledger.reconcile(ttl_seconds=settings.lease_ttl_seconds)
+    return _reconciled(open_ledger(settings), settings.lease_ttl_seconds, end_orphans)
+
+
+def _reconciled(ledger: Ledger, ttl_seconds: float, end_orphans: bool) -> list[Reconciled]:
+    found = ledger.reconcile(ttl_seconds=ttl_seconds)
     orphans = [one.pid for one in found if one.outcome == "orphan" and one.pid is not None]
     if not end_orphans or not orphans:
         return found
     for pid in orphans:
         _end(pid)
-    return [one for one in found if one.outcome == "ended"] + ledger.reconcile(ttl_seconds=settings.lease_ttl_seconds)
+    return [one for one in found if one.outcome == "ended"] + ledger.reconcile(ttl_seconds=ttl_seconds)
 
 
 def watch(settings: Settings, every_seconds: float, *, end_orphans: bool = False) -> None:
     """Reconcile for ever. A ledger that cannot be reached is tried again: what is open stays open until then."""
+    ledger: Ledger | None = None
     while True:
         try:
-            for one in reconcile_once(settings, end_orphans=end_orphans):
+            ledger = ledger or open_ledger(settings)
+            for one in _reconciled(ledger, settings.lease_ttl_seconds, end_orphans):
                 logger.warning("%s", one)
         except (StillroomError, OSError) as error:
             logger.warning("not reconciled: %s", error)

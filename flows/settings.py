@@ -8,12 +8,15 @@ import subprocess
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from ledger.devices import Held
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NO_KEY = SecretStr("")
@@ -82,12 +85,12 @@ class Settings(BaseSettings):
     @cached_property
     def device(self) -> str:
         """The accelerator's name as its driver says it, or ``cpu``."""
-        return self._gpus[0] if self._gpus else "cpu"
+        return self._held.device if self._held else "cpu"
 
     @cached_property
     def device_count(self) -> int:
         """How many accelerators a device stage is leased."""
-        return max(1, len(self._gpus))
+        return self._held.count if self._held else 1
 
     @cached_property
     def share(self) -> Fraction:
@@ -103,16 +106,24 @@ class Settings(BaseSettings):
                     "STILLROOM_DEVICE_SHARE", "must be above 0 and up to 1", got=self.device_share, hint=hint
                 )
             return told
-        from ledger.shares import mig_share  # here: the ledger's database library is slow to import
+        return self._held.share if self._held else Fraction(1)
 
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        listed = _nvidia_smi("-L") if visible.startswith("MIG-") else []
-        memory = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits") if listed else []
-        return mig_share(listed, visible.split(",")[0], float(memory[0]) / 1024) if memory else Fraction(1)
+    @property
+    def metered_devices(self) -> tuple[str, ...]:
+        """UUIDs of the accelerators held whole: the counters of a shared one tell of its other tenants too."""
+        return self._held.uuids if self._held and self.share == 1 else ()
 
     @cached_property
-    def _gpus(self) -> list[str]:
-        return _nvidia_smi("--query-gpu=name", "--format=csv,noheader")
+    def _held(self) -> Held | None:
+        """What the driver and ``CUDA_VISIBLE_DEVICES`` say; None on a machine without a driver."""
+        listed = _nvidia_smi("-L")
+        if not listed:
+            return None
+        from ledger.devices import held  # here: the ledger's database library is slow to import
+
+        sliced = any(line.startswith("MIG ") for line in listed)
+        memory = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits") if sliced else []
+        return held(listed, os.environ.get("CUDA_VISIBLE_DEVICES"), [float(one) / 1024 for one in memory])
 
 
 def _nvidia_smi(*query: str) -> list[str]:

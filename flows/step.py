@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,31 +27,30 @@ from contracts.stage import StageSpec
 from contracts.usage import Usage
 from flows.api_tokens import book_api_tokens
 from flows.build import Build
-from flows.chain import Step
 from flows.code_version import code_version
 from flows.process import StageProcess, secrets_of
+from flows.stage_call import StageCall, Step
 from ledger import Heartbeat
-from ledger.budgets import stop_if_overspent
 from ledger.leases import STOPPED_EXIT_CODE
 from ledger.processes import start_ticks
 from recipes.fingerprint import components, fingerprint
-from recipes.section import Section
 
 
 @dataclass(frozen=True)
 class Asked:
     """One stage as the chain asks for it, and what the store has of it."""
 
-    name: str
-    module: str
-    section: Section
-    inputs: Mapping[str, Artifact]
-    device: bool
+    call: StageCall
     parts: dict[str, Any]
     """What the fingerprint is made of."""
     identity: str
     found: Artifact | None
     """The artifact in the store; None where it has to be made."""
+
+    @property
+    def name(self) -> str:
+        """The stage's; Prefect's task is called so."""
+        return self.call.name
 
 
 @task(name="stage", task_run_name="{asked.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -61,55 +60,27 @@ def stage_task(build: Build, asked: Asked) -> Artifact:
 
 
 def steps(build: Build) -> Step:
-    """The chain's ``Step`` for a build under Prefect: every stage a task, but those that ``--only`` leaves out."""
-
-    def step(
-        name: str,
-        module: str,
-        section: Section,
-        inputs: Mapping[str, Artifact],
-        *,
-        device: bool = False,
-        unread: bool = False,
-    ) -> Artifact:
-        return stage_task(build, looked_up(build, name, module, section, dict(inputs), device, unread))
-
-    return step
+    """The chain's steps for a build under Prefect: every stage a task, but those that ``--only`` leaves out."""
+    return Step(lambda call: stage_task(build, looked_up(build, call)))
 
 
-def run_step(
-    build: Build,
-    name: str,
-    module: str,
-    section: Section,
-    inputs: Mapping[str, Artifact],
-    device: bool,
-    unread: bool = False,
-) -> Artifact:
+def plain_steps(build: Build) -> Step:
     """The same without Prefect."""
-    return carried_out(build, looked_up(build, name, module, section, inputs, device, unread))
+    return Step(lambda call: carried_out(build, looked_up(build, call)))
 
 
-def looked_up(
-    build: Build,
-    name: str,
-    module: str,
-    section: Section,
-    inputs: Mapping[str, Artifact],
-    device: bool,
-    unread: bool = False,
-) -> Asked:
+def looked_up(build: Build, call: StageCall) -> Asked:
     """What a stage is, and whether the store has it.
 
     Raises Enough or InputError where it has not and ``--only`` names another stage: before there is a task of it.
     """
-    made_of = {key: one.fingerprint for key, one in inputs.items()}
-    parts = components(name, section, made_of, code_version(module), build.data(section))
+    made_of = {key: one.fingerprint for key, one in call.inputs.items()}
+    parts = components(call.name, call.section, made_of, code_version(call.module), build.data(call.section))
     identity = fingerprint(parts)
-    found = None if build.forced(name) else build.store.find(name, identity, unread)
+    found = None if build.forced(call.name) else build.store.find(call.name, identity, call.unread)
     if found is None:
-        build.refuse_unwanted(name)
-    return Asked(name, module, section, inputs, device, parts, identity, found)
+        build.refuse_unwanted(call.name)
+    return Asked(call, parts, identity, found)
 
 
 def carried_out(build: Build, asked: Asked) -> Artifact:
@@ -127,19 +98,19 @@ def carried_out(build: Build, asked: Asked) -> Artifact:
 
 
 def _made(build: Build, asked: Asked) -> Artifact:
-    name, secrets = asked.name, secrets_of(asked.section)
+    name, call, secrets = asked.name, asked.call, secrets_of(asked.call.section)
     work = build.store.work(name, asked.identity)
     with _alone(work):
         spec = StageSpec(
             stage=name,
-            section=asked.section.model_dump(mode="json", exclude=set(secrets)),
+            section=call.section.model_dump(mode="json", exclude=set(secrets)),
             out_dir=work / "out",
             parent_pid=os.getpid(),
-            inputs={key: one.path for key, one in asked.inputs.items()},
+            inputs={key: one.path for key, one in call.inputs.items()},
             secrets=bool(secrets),
         )
         process = StageProcess(
-            asked.module,
+            call.module,
             spec,
             work,
             build.child_environment,
@@ -149,13 +120,13 @@ def _made(build: Build, asked: Asked) -> Artifact:
         )
         build.running = name
         build.progress(name, {"done": 0, "total": 0, "what": ""})
-        artifact, usage = _booked(build, name, asked.identity, process, asked.device)
+        artifact, usage = _booked(build, name, asked.identity, process, call.device)
         stamped = artifact.model_copy(update={
             "fingerprint": asked.identity, "stage": name, "inputs": asked.parts["inputs"],
             "section": asked.parts["section"], "code_version": asked.parts["code_version"], "usage": usage,
         })  # fmt: skip
         published = build.store.publish(stamped, name)
-        book_api_tokens(build, name, asked.identity, asked.section, usage)
+        book_api_tokens(build, name, asked.identity, call.section, usage)
     shutil.rmtree(work, ignore_errors=True)
     build.record(StageLine(stage=name, fingerprint=asked.identity, kind=published.kind, device=usage.device,
                            wall_seconds=usage.wall_seconds, metrics=published.metrics))  # fmt: skip
@@ -164,7 +135,7 @@ def _made(build: Build, asked: Asked) -> Artifact:
 
 def _booked(build: Build, name: str, identity: str, process: StageProcess, device: bool) -> tuple[Artifact, Usage]:
     lease = build.open_lease(name, identity, device)
-    process.on_checkpoint = partial(stop_if_overspent, build.ledger, lease)
+    process.on_checkpoint = partial(build.check_budgets, lease)
     exit_code, usage = 1, Usage(device=lease.device, device_count=lease.device_count)
     try:
         with Heartbeat(build.ledger, lease.id, build.settings.heartbeat_seconds):

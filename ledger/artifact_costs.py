@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from ledger.book import Ledger
 from ledger.leases import Span, read_spans
+from ledger.metered import Metered, read_metered, together
 from ledger.prices import Prices, device_kind, read_prices
 from ledger.report import Row
 from ledger.schema import lease, lease_event
@@ -32,13 +33,16 @@ class ArtifactCost(Row):
     """Of runs that made again what had been made: a forced stage, or an artifact that was lost."""
     idle_seconds: float
     """Of complete runs: held, but not worked on, by the stage's own account of its work."""
-    saved_seconds: float
+    saved_seconds: float = 0.0
     """What cache hits of this artifact spared, all builds together."""
     tokens_in: int
     tokens_out: int
     energy_joules: float | None
+    """By the devices' own counters, in the attempts that told it."""
+    utilisation: float | None
+    """Mean share of the time held in which a kernel ran, as sampled at the beats."""
     compute_micro_usd: int | None
-    expense_micro_usd: int
+    expense_micro_usd: int = 0
 
     @property
     def micro_usd(self) -> int | None:
@@ -61,22 +65,23 @@ def _costs(connection: Connection, fingerprints: Sequence[str], prices: Prices) 
     spans: dict[str, list[Span]] = {}
     for span in read_spans(connection, lease.c.artifact_fingerprint.in_(fingerprints)):
         spans.setdefault(span.lease.artifact_fingerprint, []).append(span)
-    usages = _usages(connection, [span.lease.id for several in spans.values() for span in several])
+    lease_ids = [span.lease.id for several in spans.values() for span in several]
+    usages, metered = _usages(connection, lease_ids), read_metered(connection, lease_ids)
     expenses = _expenses(connection, fingerprints)
     saved = _saved(connection, fingerprints)
     return {
-        fingerprint: _cost(several, usages, expenses.get(fingerprint, 0), saved.get(fingerprint, 0.0), prices)
+        fingerprint: _cost(several, usages, together(several, metered), prices).model_copy(
+            update={"expense_micro_usd": expenses.get(fingerprint, 0), "saved_seconds": saved.get(fingerprint, 0.0)}
+        )
         for fingerprint, several in spans.items()
     }
 
 
-def _cost(
-    spans: list[Span], usages: dict[str, dict[str, Any]], expenses: int, saved_seconds: float, prices: Prices
-) -> ArtifactCost:
+def _cost(spans: list[Span], usages: dict[str, dict[str, Any]], metered: Metered, prices: Prices) -> ArtifactCost:
+    """What its leases took; savings and expenses are not theirs."""
     done = [span for span in spans if span.status == "done"]
     told = [usages[span.lease.id] for span in spans if span.lease.id in usages]
     costs = [span.cost(prices) for span in spans]
-    energies = [usage["energy_joules"] for usage in told if usage.get("energy_joules") is not None]
     known = [cost for cost in costs if cost is not None]
     return ArtifactCost(
         stage=spans[-1].lease.stage,
@@ -87,12 +92,11 @@ def _cost(
         wasted_seconds=sum(span.billed_device_seconds for span in spans if span.wasted),
         repeated_seconds=sum(span.billed_device_seconds for span in done[1:]),
         idle_seconds=sum(_idle(span, usages.get(span.lease.id)) for span in done),
-        saved_seconds=saved_seconds,
         tokens_in=sum(int(usage.get("tokens_in", 0)) for usage in told),
         tokens_out=sum(int(usage.get("tokens_out", 0)) for usage in told),
-        energy_joules=sum(energies) if energies else None,
+        energy_joules=metered.energy_joules,
+        utilisation=metered.utilisation,
         compute_micro_usd=sum(known) if len(known) == len(costs) else None,
-        expense_micro_usd=expenses,
     )
 
 

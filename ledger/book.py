@@ -19,6 +19,7 @@ from contracts.errors import BudgetError, LedgerError
 from contracts.usage import Usage
 from ledger import processes
 from ledger.database import Database, UnreachableError, open_database, sqlite_file
+from ledger.device_meter import DeviceMeter
 from ledger.events import Event, Written, beat_event, insert_event, now, utc
 from ledger.leases import WHOLE, Lease, Span, read_open, read_spans
 from ledger.opening import insert_lease
@@ -38,6 +39,7 @@ class Ledger:
     def __init__(self, database: Database, spool: Spool) -> None:
         self._database, self._spool = database, spool
         self._leases: dict[str, Lease] = {}
+        self._meters: dict[str, DeviceMeter] = {}
 
     @classmethod
     def open(cls, url: str, *, spool: Path | None = None, busy_seconds: float = 30.0) -> Ledger:
@@ -137,13 +139,17 @@ class Ledger:
         *,
         share: Fraction = WHOLE,
         expected_micro_usd: int | None = None,
+        meter: DeviceMeter | None = None,
     ) -> Lease:
-        """``open_lease`` with this process as the supervisor."""
+        """``open_lease`` with this process as the supervisor. ``meter`` is read at each beat and at the close."""
         me = processes.this_process()
-        return self.open_lease(
+        lease = self.open_lease(
             build_id, stage, artifact_fingerprint, device, device_count, **me,
             share=share, expected_micro_usd=expected_micro_usd,
         )  # fmt: skip
+        if meter is not None:
+            self._meters[lease.id] = meter
+        return lease
 
     def attach_child(self, lease_id: str, pid: int, start_ticks: int, at: datetime | None = None) -> Written:
         """Tell which process works under the lease, so that an orphan can be found."""
@@ -158,7 +164,7 @@ class Ledger:
 
     def beat(self, lease_id: str, at: datetime | None = None) -> Written:
         """A sign of life. Goes to the spool when the database cannot be reached."""
-        return self._record(beat_event(lease_id, at or self._clock(lease_id)))
+        return self._record(beat_event(lease_id, at or self._clock(lease_id), **self._metered(lease_id)))
 
     def close(self, lease_id: str, exit_code: int, usage: Usage | None = None, at: datetime | None = None) -> Written:
         """End the lease. A second close changes nothing. Goes to the spool when the database cannot be reached."""
@@ -168,10 +174,11 @@ class Ledger:
             lease_id=lease_id,
             at=at or self._clock(lease_id),
             exit_code=exit_code,
-            detail={"usage": None if usage is None else usage.model_dump(mode="json")},
+            detail={"usage": None if usage is None else usage.model_dump(mode="json"), **self._metered(lease_id)},
         )
         written = self._record(event)
         self._leases.pop(lease_id, None)
+        self._meters.pop(lease_id, None)
         return written
 
     def record_saved(
@@ -256,6 +263,11 @@ class Ledger:
             except (LedgerError, OSError) as error:
                 logger.warning("the spool could not be replayed yet: %s", error)
         return "written" if fresh else "known"
+
+    def _metered(self, lease_id: str) -> dict[str, dict[str, float]]:
+        """What the lease's devices say now, as a part of an event; nothing where they say nothing."""
+        told = self._meters[lease_id].sample() if lease_id in self._meters else {}
+        return {"meter": told} if told else {}
 
     def _clock(self, lease_id: str) -> datetime:
         lease = self._leases.get(lease_id)

@@ -89,6 +89,7 @@ def _told(
     at: datetime,
     pid: int | None = None,
 ) -> Reconciled:
+    held_seconds = (max(at, span.last_sign) - lease.opened_at).total_seconds()
     return Reconciled(
         lease_id=lease.id,
         build_id=lease.build_id,
@@ -97,6 +98,6 @@ def _told(
         outcome=outcome,
         reason=reason,
         at=at,
-        billed_device_seconds=(max(at, span.last_sign) - lease.opened_at).total_seconds() * lease.device_count,
+        billed_device_seconds=held_seconds * lease.device_count * float(lease.share),
         pid=pid,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, select
 from contracts.errors import LedgerError
 from ledger.book import Ledger
 from ledger.leases import Span, read_spans
+from ledger.metered import Metered, read_metered, together
 from ledger.prices import Prices, device_kind, read_prices
 from ledger.schema import build, estimate, lease, lease_event
 
@@ -48,6 +49,10 @@ class StageLine(Row):
     """Device-seconds of the original run that a cache hit spared this build; no part of ``device_seconds``."""
     micro_usd: int | None
     saved_micro_usd: int | None
+    energy_joules: float | None = None
+    """Of the devices, by their own counters, in the attempts that told it."""
+    utilisation: float | None = None
+    """Mean share of the time held in which a kernel ran, as sampled at the beats."""
 
 
 class BuildTotals(Row):
@@ -69,6 +74,8 @@ class BuildTotals(Row):
     micro_usd: int | None
     known_micro_usd: int
     """The part of the cost whose prices are known."""
+    energy_joules: float | None = None
+    """Of the attempts whose devices told it."""
     notes: tuple[str, ...]
     """What a reader must know: no GPU held, missing prices, leases still open."""
 
@@ -160,6 +167,7 @@ def _build_row(connection: Connection, build_id: str) -> dict[str, Any]:
 def _lines(connection: Connection, build_id: str, prices: Prices) -> list[StageLine]:
     spans = read_spans(connection, lease.c.build_id == build_id)
     saves = _read_saves(connection, build_id)
+    metered = read_metered(connection, [span.lease.id for span in spans])
     spans_of: dict[tuple[str, str, str], list[Span]] = {}
     saves_of: dict[tuple[str, str, str], list[_Saved]] = {}
     seen: dict[tuple[str, str, str], datetime] = {}
@@ -172,13 +180,19 @@ def _lines(connection: Connection, build_id: str, prices: Prices) -> list[StageL
         saves_of.setdefault(key, []).append(save)
         seen[key] = min(save.at, seen.get(key, save.at))
     ordered = sorted(seen, key=lambda key: seen[key])
-    return [_line(build_id, key, spans_of.get(key, []), saves_of.get(key, []), prices) for key in ordered]
+    return [_line(build_id, key, spans_of.get(key, []), saves_of.get(key, []), prices, metered) for key in ordered]
 
 
 def _line(
-    build_id: str, key: tuple[str, str, str], spans: list[Span], saves: list[_Saved], prices: Prices
+    build_id: str,
+    key: tuple[str, str, str],
+    spans: list[Span],
+    saves: list[_Saved],
+    prices: Prices,
+    metered: Mapping[str, Metered],
 ) -> StageLine:
     stage, fingerprint, device = key
+    used = together(spans, metered)
     held = sum(span.billed_device_seconds for span in spans)
     on_gpu = device_kind(device) == "gpu"
     costs = [span.cost(prices) for span in spans]
@@ -197,6 +211,8 @@ def _line(
         saved_seconds=sum(save.device_seconds for save in saves),
         micro_usd=_sum(costs),
         saved_micro_usd=_sum(spared),
+        energy_joules=used.energy_joules,
+        utilisation=used.utilisation,
     )
 
 
@@ -204,6 +220,12 @@ def _sum(costs: Sequence[int | None]) -> int | None:
     """None as soon as one is unknown."""
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
+
+
+def _known_sum(parts: Iterable[float | None]) -> float | None:
+    """Of what is known; None where nothing is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def _read_saves(connection: Connection, build_id: str) -> list[_Saved]:
@@ -235,6 +257,7 @@ def _totals(connection: Connection, row: dict[str, Any], prices: Prices) -> Buil
         saved_seconds=sum(line.saved_seconds for line in lines),
         micro_usd=_sum([line.micro_usd for line in lines]),
         known_micro_usd=sum(line.micro_usd for line in lines if line.micro_usd is not None),
+        energy_joules=_known_sum(line.energy_joules for line in lines),
         notes=_notes(lines, sorted({span.lease.stage for span in spans if span.status == "open"})),
     )
 

@@ -13,18 +13,23 @@ from ledger.invoice_match import Match
 from ledger.report import BuildTotals, EstimateLine, StageLine
 from ledger.spend import SpendLine
 
+JOULES_PER_KWH = 3_600_000
+
 
 def render(lines: Sequence[StageLine], totals: BuildTotals) -> RenderableType:
     """A build's lines, its total and its notes."""
     names = ("stage", "artifact", "device", "status")
+    metered = any(line.energy_joules is not None or line.utilisation is not None for line in lines)
     numbers = ("attempts", "device-s", "CPU-device-s", "GPU-s", "wasted s", "saved s", "USD")
-    table = _table(f"{totals.build_id} · {totals.vertical} · {totals.scale}", names, numbers)
+    numbers_told = (*numbers, "kWh", "busy") if metered else numbers
+    table = _table(f"{totals.build_id} · {totals.vertical} · {totals.scale}", names, numbers_told)
     for line in lines:
         cells = (line.stage, line.artifact_fingerprint[:12], line.device, line.status, str(line.attempts))
-        table.add_row(*map(Text, cells), *_figures(line))
+        table.add_row(*map(Text, cells), *_figures(line, metered))
     table.add_section()
     hours = Text(f"{totals.gpu_hours:.3f} GPU-hours")
-    table.add_row(Text("total", style="bold"), hours, Text(""), Text(""), str(totals.attempts), *_figures(totals))
+    total = (Text("total", style="bold"), hours, Text(""), Text(""), str(totals.attempts))
+    table.add_row(*total, *_figures(totals, metered))
     notes = list(totals.notes)
     if totals.micro_usd is None and totals.known_micro_usd:
         notes.append(f"Of the cost, {usd(totals.known_micro_usd)} USD is known.")
@@ -128,6 +133,12 @@ def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
     return table
 
 
-def _figures(row: StageLine | BuildTotals) -> list[str]:
+def _figures(row: StageLine | BuildTotals, metered: bool = False) -> list[str]:
+    """Seconds and USD; where the devices were metered kWh and percent, a dash where they told nothing."""
     seconds = (row.device_seconds, row.cpu_device_seconds, row.gpu_seconds, row.wasted_seconds, row.saved_seconds)
-    return [*(f"{one:,.1f}" for one in seconds), usd(row.micro_usd)]
+    cells = [*(f"{one:,.1f}" for one in seconds), usd(row.micro_usd)]
+    if metered:
+        busy = row.utilisation if isinstance(row, StageLine) else None
+        cells.append("-" if row.energy_joules is None else f"{row.energy_joules / JOULES_PER_KWH:,.4f}")
+        cells.append("-" if busy is None else f"{100 * busy:.0f} %")
+    return cells

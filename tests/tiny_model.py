@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from contracts.artifacts import Artifact, describe, publish
 from contracts.documents import ChatExample
-from training.chat import CHATML
+from training.chat import CHATML, golden
+from training.loading import GOLDEN
 
 torch.set_num_threads(1)  # threads that wait for each other cost more than these models compute
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -38,8 +40,10 @@ def tiny_tokenizer(more_text: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_model(folder: Path, layers: int = 2, seed: int = 0, more_text: tuple[str, ...] = ()) -> Artifact:
-    """Write a published model of ``layers`` layers into ``folder``."""
+def tiny_model(
+    folder: Path, layers: int = 2, seed: int = 0, more_text: tuple[str, ...] = (), golden_for: str = ""
+) -> Artifact:
+    """Write a published model of ``layers`` layers into ``folder``, with golden ids if ``golden_for`` is a prompt."""
     tokenizer = tiny_tokenizer(more_text)
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -58,6 +62,8 @@ def tiny_model(folder: Path, layers: int = 2, seed: int = 0, more_text: tuple[st
     draft = folder.with_name(f"{folder.name}-draft")
     LlamaForCausalLM(config).save_pretrained(draft)
     tokenizer.save_pretrained(draft)
+    if golden_for:
+        (draft / GOLDEN).write_text(json.dumps(golden(tokenizer, golden_for)), encoding="utf-8")
     return publish(describe(draft, "model", {"layers": layers, "hidden": 32, "vocab": len(tokenizer)}), folder)
 
 

@@ -23,7 +23,7 @@ from flows import chain
 from flows.build import opened
 from flows.inbox import Records, view
 from flows.settings import CHECKOUT, Settings
-from flows.step import run_step
+from flows.step import plain_steps
 from flows.surroundings import surroundings
 from recipes.load import load
 
@@ -82,12 +82,10 @@ def _curate(inbox: Path, home: Path) -> None:
         records.take(seen, seen.digests)
         running.digests = dict(seen.digests)
 
-        def step(*asked: object, device: bool = False, unread: bool = False) -> object:
-            return run_step(running, *asked, device, unread)  # type: ignore[arg-type]
-
-        made = chain.layers(step, surroundings(running, layers=seen.layers))  # type: ignore[arg-type]
+        step = plain_steps(running)
+        made = chain.layers(step, surroundings(running, layers=seen.layers))
         records.take(seen, running.digests)
-        card = chain.inbox_card(step, recipe, made, seen.inbox.quarantined)  # type: ignore[arg-type]
+        card = chain.inbox_card(step, recipe, made, seen.inbox.quarantined)
     print(json.dumps(card.metrics))
 
 

@@ -18,11 +18,11 @@ import yaml
 from contracts.errors import BusyError, InputError
 from data_curation.drops import look
 from flows import chain, inbox, removals
-from flows.build import Build, opened
+from flows.build import opened
 from flows.holdings import removal_report
 from flows.platform import automations
 from flows.settings import CHECKOUT, Settings
-from flows.step import run_step
+from flows.step import plain_steps
 from flows.stories import stories
 from flows.surroundings import surroundings
 from flows.watch import EVENT, RESOURCE, Watch
@@ -69,11 +69,6 @@ def seen(tmp_path: Path, **changes: Any) -> inbox.View:
 
 def reasons(tmp_path: Path, **changes: Any) -> dict[str, str]:
     return {one.name: f"{one.status}: {one.reason}" for one in seen(tmp_path, **changes).drops}
-
-
-def steps(build: Build) -> chain.Step:
-    """The stages' own processes, without Prefect."""
-    return lambda *asked, device=False, unread=False: run_step(build, *asked, device, unread)
 
 
 def test_a_drop_that_still_changes_waits_and_one_at_rest_is_read(tmp_path: Path) -> None:
@@ -209,7 +204,7 @@ def test_an_inbox_is_curated_once_and_every_document_has_its_story(tmp_path: Pat
     removals.request(mine.home, "letters/l5", "the writer asked")
     view = inbox.view(place, recipe, mine)
     with opened("b1", view.recipe, mine, place, "", "") as build:
-        corpus = chain.curate(steps(build), view.recipe, surroundings(build, layers=view.layers))
+        corpus = chain.curate(plain_steps(build), view.recipe, surroundings(build, layers=view.layers))
     card = json.loads(corpus.file("card.json").read_text())
     (source,) = [one for one in card["sources"] if one["source"] == "letters"]
     assert (source["read"], source["rejected"]) == (24, {"removal_requested": 1})

@@ -21,7 +21,7 @@ from contracts.errors import BudgetError, BusyError, GateError, InputError, Stag
 from flows.build import Build, Enough, opened
 from flows.code_version import code_version
 from flows.settings import CHECKOUT, Settings
-from flows.step import Asked, carried_out, run_step, steps
+from flows.step import Asked, carried_out, plain_steps, steps
 from ledger.budgets import set_budget
 from ledger.report import build_lines
 from ledger.spend import spend
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _step(build: Build, name: str = "tiny", section: TinySection | None = None, **inputs: object):  # type: ignore[no-untyped-def]
-    return run_step(build, name, MODULE, section or TinySection(), inputs, device=True)
+    return plain_steps(build)(name, MODULE, section or TinySection(), inputs, device=True)
 
 
 def test_second_time_is_cached_and_booked_as_saved(settings: Settings) -> None:
@@ -186,6 +186,18 @@ def test_a_budget_that_stops_ends_a_run_at_a_checkpoint_and_the_next_one_goes_on
     assert (line.attempts, line.status) == (2, "done")
 
 
+def test_the_recipes_own_budget_ends_a_run_at_a_checkpoint_too(settings: Settings) -> None:
+    section = TinySection(seconds=20.0, checkpoints=True)
+    with opened("one", load("finance", "local", ("budget.usd=1e-7",)), settings, None, "", "") as build:
+        with pytest.raises(BudgetError, match="stage tiny: the budget of 1e-07 USD is spent"):
+            _step(build, section=section)
+        (line,) = build_lines(build.ledger, "one")
+    assert (line.status, line.wasted_seconds) == ("stopped", 0)
+    assert line.device_seconds < 20
+    with opened("two", load("finance"), settings, None, "", "") as build:
+        assert _step(build, section=TinySection(seconds=0.1, checkpoints=True)).metrics == {"resumed": True}
+
+
 def test_a_team_and_a_share_of_a_device_are_booked(settings: Settings) -> None:
     mine = settings.model_copy(update={"team": "risk", "device_share": "2/7"})
     with opened("one", load("finance"), mine, None, "", "") as build:
@@ -211,12 +223,12 @@ import sys
 from pathlib import Path
 from flows.build import opened
 from flows.settings import Settings
-from flows.step import run_step
+from flows.step import plain_steps
 from recipes.load import load
 from tests.flows.tiny_stage import TinySection
 settings = Settings(home=Path(sys.argv[1]), heartbeat_seconds=0.2, lease_ttl_seconds=1.0)
 with opened(sys.argv[2], load("finance"), settings, None, "", "") as build:
-    run_step(build, "tiny", "tests.flows.tiny_stage", TinySection(seconds=float(sys.argv[3])), {}, True)
+    plain_steps(build)("tiny", "tests.flows.tiny_stage", TinySection(seconds=float(sys.argv[3])), {}, device=True)
 """
 
 

@@ -20,7 +20,8 @@ from flows.chain import ask_section
 from flows.plan import PlannedStage, plan
 from flows.process import StageProcess
 from flows.settings import CHECKOUT, Settings, secret
-from flows.step import looked_up, run_step
+from flows.stage_call import StageCall
+from flows.step import looked_up, plain_steps
 from flows.surroundings import surroundings, teacher_key
 from ledger.spend import spend
 from recipes.load import load
@@ -98,7 +99,7 @@ def test_another_server_or_model_is_another_teacher_and_another_key_is_not(setti
 
 def _ask(build: Build, corpus: Artifact) -> Artifact:
     section = ask_section(build.recipe, surroundings(build, teacher_key(build)))
-    return run_step(build, "teacher", "distillation.ask", section, {"corpus": corpus}, device=False)
+    return plain_steps(build)("teacher", "distillation.ask", section, {"corpus": corpus})
 
 
 def test_the_key_reaches_the_server_and_no_file(
@@ -149,9 +150,9 @@ def test_a_secret_comes_by_the_pipe_and_the_environment_does_not_have_it(
     monkeypatch.setenv(VARIABLE, KEY)
     section = SecretSection(variable=VARIABLE, key=SecretStr(KEY))
     with opened("one", load("finance", "local", overrides("http://x/v1")), settings, None, "", "") as build:
-        made = run_step(build, "cold", MODULE, section, {}, device=False)
+        made = plain_steps(build)("cold", MODULE, section, {})
         other = section.model_copy(update={"key": SecretStr("another")})
-        assert looked_up(build, "cold", MODULE, other, {}, False).found == made
+        assert looked_up(build, StageCall("cold", MODULE, other, {})).found == made
     assert made.metrics == {"digest": hashlib.sha256(KEY.encode()).hexdigest(), "in_environment": False}
     assert files_with(settings.home, KEY) == []
 
