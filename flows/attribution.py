@@ -18,7 +18,9 @@ from flows.build import open_ledger
 from flows.lineage import Lineage, Node
 from flows.settings import Settings
 from flows.store import Store
+from ledger import Ledger
 from ledger.artifact_costs import ArtifactCost, artifact_costs, unattributed_micro_usd
+from ledger.promotions import Promotion, promoted
 from ledger.report import list_builds
 from recipes.load import load, verticals
 
@@ -104,30 +106,56 @@ class BuildCost(CostRow):
     accepted_answers: int
     micro_usd_per_answer: float | None
     gains: list[Gain]
+    promotion: Promotion | None = None
+    """What made it the answer, where it was asked for by a promoted name."""
 
 
 def build_cost(settings: Settings, what: str, build: str = "") -> BuildCost:
-    """The newest build of ``VERTICAL@SCALE`` that served a model, or the one whose id begins with ``build``.
+    """Of the build that ``VERTICAL@NAME`` stands for: the one promoted to that name, else the newest of that scale that
+    served a model; with ``build`` the one of that scale whose id begins so.
 
     Raises InputError where there is none.
     """
-    vertical, _, scale = what.partition("@")
-    if vertical not in verticals() or not scale:
-        raise InputError("cost", "must be asked of VERTICAL@SCALE", got=what, hint="for example finance@production")
+    vertical, _, name = what.partition("@")
+    if vertical not in verticals() or not name:
+        raise InputError("cost", "must be asked of VERTICAL@NAME", got=what, hint="for example finance@production")
     books = open_ledger(settings)
+    by_name = None if build else promoted(books, vertical, name)
+    wanted = by_name.build_id if by_name else build
     for one in list_builds(books):
-        if (one.vertical, one.scale) == (vertical, scale) and one.build_id.startswith(build):
+        if one.vertical == vertical and (by_name or one.scale == name) and one.build_id.startswith(wanted):
             stages = _stages(settings, one.build_id)
-            if any(stage.startswith("serve:") for stage in stages):
-                lineage = Lineage(Store(settings.home))
-                nodes = lineage.behind(stages.values())
-                costs = artifact_costs(books, [*stages.values(), *(node.fingerprint for node in nodes)])
-                told = _Told(stages, lineage, costs)
-                primary = load(vertical, scale).evaluation
+            if _served(stages):
+                primary = load(vertical, one.scale).evaluation
                 metric = f"{primary.primary_task}.{primary.primary_metric}"
-                return _cost_of(told, one.build_id, what, metric, unattributed_micro_usd(books, one.build_id))
-    hint = f"stillroom run {vertical} --scale {scale} makes them; stillroom ledger --all lists the builds"
+                found = cost_of(
+                    books, Lineage(Store(settings.home)), stages, one.build_id, f"{vertical}@{one.scale}", metric
+                )
+                return found.model_copy(update={"promotion": by_name})
+    if by_name is not None:
+        hint = f"its records are not under {settings.home / 'builds'}: ask where it was built"
+        raise InputError(what, "is a build whose stages are not known here", got=by_name.build_id, hint=hint)
+    hint = f"stillroom run {vertical} --scale SCALE makes them; stillroom promote BUILD --as {name} names one"
     raise InputError(what, "has no build here that served a model", got=build or None, hint=hint)
+
+
+def cost_of(
+    books: Ledger, lineage: Lineage, stages: Mapping[str, str], build_id: str, what: str, metric: str
+) -> BuildCost:
+    """The same of one build whose stages (name to fingerprint) are known; ``metric`` is ``TASK.METRIC``."""
+    nodes = lineage.behind(stages.values())
+    costs = artifact_costs(books, [*stages.values(), *(node.fingerprint for node in nodes)])
+    told = _Told(stages, lineage, costs)
+    return _cost_of(told, build_id, what, metric, unattributed_micro_usd(books, build_id))
+
+
+def served_models(settings: Settings, build_id: str) -> list[str]:
+    """What a build served, by name."""
+    return _served(_stages(settings, build_id))
+
+
+def _served(stages: Mapping[str, str]) -> list[str]:
+    return [stage.removeprefix("serve:") for stage in stages if stage.startswith("serve:")]
 
 
 class _Told:
@@ -150,7 +178,7 @@ class _Told:
 
 
 def _cost_of(told: _Told, build_id: str, what: str, metric: str, unattributed: int) -> BuildCost:
-    served = [stage.removeprefix("serve:") for stage in told.stages if stage.startswith("serve:")]
+    served = _served(told.stages)
     roles: dict[str, dict[str, Role]] = {}
     for name in served:
         made: dict[str, Role] = {node.fingerprint: "made of" for node in told.model_of(f"serve:{name}")}

@@ -16,6 +16,7 @@ from flows.cost_command import cost
 from flows.curate_commands import curate_app, inbox_app
 from flows.ledger_commands import ledger_app
 from flows.plan_commands import plan_app
+from flows.promote_command import promote
 from flows.settings import Settings, documents
 from recipes.load import load, scales, verticals
 
@@ -33,6 +34,7 @@ app.add_typer(inbox_app, name="inbox")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(budget_app, name="budget")
 app.command()(cost)
+app.command()(promote)
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]
 Only = Annotated[str, typer.Option(help="Stop behind this stage, and take all before it from the store, e.g. sft.")]
 

@@ -1,4 +1,4 @@
-"""``stillroom cost VERTICAL@SCALE``: the whole cost of served models, from the first document on."""
+"""``stillroom cost VERTICAL@NAME``: the whole cost of served models, from the first document on."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ if TYPE_CHECKING:
 
 
 def cost(
-    what: Annotated[str, typer.Argument(help="For example finance@production.", metavar="VERTICAL@SCALE")],
+    what: Annotated[
+        str, typer.Argument(help="A promoted name, or a scale: finance@production.", metavar="VERTICAL@NAME")
+    ],
     model: Annotated[str, typer.Option(help="One served model's lines, e.g. student-7b.")] = "",
-    build: Annotated[str, typer.Option(help="A build's id (its first letters do); else the last that served.")] = "",
+    build: Annotated[
+        str, typer.Option(help="A build of that scale by its id (first letters do), whatever is promoted.")
+    ] = "",
     as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="Write the lines: .csv, .json or .parquet.")] = None,
 ) -> None:
-    """What the served models cost as a whole, their shares of what they have in common, and the cost of a unit."""
+    """What served models cost as a whole, their shares of what they have in common, and the cost of a unit.
+
+    NAME is what `stillroom promote` calls a build; else a scale, whose newest build that served a model is taken.
+    """
     from flows.attribution import build_cost
     from ledger.exports import write
 
     found = build_cost(Settings(), what, build)
-    wanted = [one for one in found.models if not model or one.model == model]
+    meant = model or (found.promotion.model if found.promotion else "")
+    wanted = [one for one in found.models if not meant or one.model == meant]
     if not wanted:
         names = ", ".join(one.model for one in found.models)
-        raise InputError("--model", "was not served by this build", got=model, hint=f"served: {names}")
+        raise InputError("--model", "was not served by this build", got=meant, hint=f"served: {names}")
     if out is not None:
         rows = [_flat(one, line) for one in wanted for line in one.lines]
         write(rows, out)
@@ -41,7 +49,9 @@ def cost(
         stdout.print_json(found.model_dump_json())
     else:
         stdout.print(_models(found, wanted))
-        if model:
+        if found.promotion:
+            stdout.print(found.promotion.told, soft_wrap=True, highlight=False, markup=False)
+        if meant:
             stdout.print(_lines(wanted[0]))
         stdout.print(_units(found))
         _tell_unknown(wanted)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from sqlalchemy.pool import NullPool
 
 from contracts.errors import LedgerError
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Schema revisions this code knows, oldest first; the last one is what it reads and writes."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+_pooling: weakref.WeakSet[Engine] = weakref.WeakSet()
+"""Engines that keep a connection: a forked process must not use its parent's. Weak, or none would ever be let go."""
 
 HINTS = {
     "lock timeout": ("is locked by another process", "wait for it, or look for it in pg_stat_activity"),
@@ -35,7 +37,10 @@ HINTS = {
         "find who holds it with fuser, then run the command again",
     ),
     "disk is full": ("cannot be written: the disk is full", "free disk space, then run the command again"),
-    "disk I/O error": ("cannot be written: the disk failed", "look at the system's log and the disk's free space"),
+    "disk I/O error": (
+        "cannot be written: the disk is full or failed",
+        "look at its free space, then at the system's log",
+    ),
     "readonly database": ("cannot be written: it is read-only", "make the file and its folder writable by this user"),
     "unable to open": ("cannot be opened", "check that the folder exists and is writable by this user"),
     "not a database": ("is not a database", "name another file, or restore the ledger from its backup"),
@@ -53,6 +58,14 @@ HINTS = {
     "read-only transaction": ("cannot be written: it is read-only", "name the primary server, not a standby"),
     "insert-only": ("refused a change to a booked row", "book a correction as a new row instead"),
 }
+
+
+def _forget_connections() -> None:
+    for engine in list(_pooling):
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 class UnreachableError(LedgerError):
@@ -137,7 +150,7 @@ def _postgresql_engine(url: URL, busy_seconds: float) -> Engine:
     told = {"application_name": "stillroom-ledger", "connect_timeout": "10"} | dict(driven.query)
     driven = driven.set(query=told | {"options": f"{options} {given}".strip()})
     engine = create_engine(driven, pool_size=1, max_overflow=-1, pool_pre_ping=True)
-    os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
+    _pooling.add(engine)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -1,22 +1,17 @@
-"""The ledger's tables of builds, devices, prices and leases. INSERT-only: triggers abort every UPDATE and DELETE.
+"""The ledger's tables of builds, devices, prices, leases and promotions. INSERT-only: triggers abort every other verb.
 
-Money is integer micro-USD, time is UTC. The migrations under ``migrations/versions`` make these tables; a test holds
-the two equal. Charges and budgets are in ``schema_money``, the views in ``views``. A change here needs a new migration
-and its revision in ``database.REVISIONS``.
+Money is integer micro-USD, time is UTC. The migrations under ``migrations/versions`` make these tables, and say what
+they mean once and for all; a test holds the two equal. Charges and budgets are in ``schema_money``, the views in
+``views``. A change here needs a new migration and its revision in ``database.REVISIONS``.
 """
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -24,28 +19,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-
-class UtcTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps it as sortable text."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC; a time without a zone is refused before it comes here (``events.utc``)."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """SQLite gives back a time without its zone."""
-        if value is None:
-            return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
+from ledger.columns import key, micro_usd, moment, number, text, word
 
 metadata = MetaData()
 
@@ -53,11 +30,11 @@ build = Table(
     "build",
     metadata,
     Column("id", String, primary_key=True),
-    Column("vertical", String, nullable=False),
-    Column("scale", String, nullable=False),
-    Column("recipe_fingerprint", String, nullable=False),
-    Column("started_at", UtcTime, nullable=False),
-    Column("team", String, nullable=False, server_default=""),
+    word("vertical"),
+    word("scale"),
+    word("recipe_fingerprint"),
+    moment("started_at"),
+    text("team"),
 )
 
 device = Table(
@@ -70,13 +47,13 @@ device = Table(
 price = Table(
     "price",
     metadata,
-    Column("id", Integer, primary_key=True),
+    number(),
     Column("device", String, ForeignKey("device.name"), nullable=False),
-    Column("micro_usd_per_device_hour", BigInteger, nullable=False),
-    Column("valid_from", UtcTime, nullable=False),
-    Column("source", String, nullable=False),
+    micro_usd("micro_usd_per_device_hour"),
+    moment("valid_from"),
+    word("source"),
     Column("supersedes", Integer, ForeignKey("price.id"), unique=True),
-    Column("recorded_at", UtcTime, nullable=False),
+    moment("recorded_at"),
     CheckConstraint("micro_usd_per_device_hour >= 0", name="price_not_negative"),
 )
 
@@ -85,16 +62,16 @@ lease = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("build_id", String, ForeignKey("build.id"), nullable=False),
-    Column("stage", String, nullable=False),
-    Column("artifact_fingerprint", String, nullable=False),
+    word("stage"),
+    word("artifact_fingerprint"),
     Column("attempt", Integer, nullable=False),
     Column("device", String, ForeignKey("device.name"), nullable=False),
     Column("device_count", Integer, nullable=False),
-    Column("host", String, nullable=False),
-    Column("boot_id", String, nullable=False),
+    word("host"),
+    word("boot_id"),
     Column("supervisor_pid", BigInteger, nullable=False),
     Column("supervisor_start_ticks", BigInteger, nullable=False),
-    Column("opened_at", UtcTime, nullable=False),
+    moment("opened_at"),
     Column("opened_boot_seconds", Float, nullable=False),
     Column("share_numerator", Integer, nullable=False, server_default="1"),
     Column("share_denominator", Integer, nullable=False, server_default="1"),
@@ -107,13 +84,13 @@ lease = Table(
 lease_event = Table(
     "lease_event",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("idempotency_key", String, nullable=False, unique=True),
-    Column("kind", String, nullable=False),
+    number(),
+    key(),
+    word("kind"),
     Column("lease_id", String, ForeignKey("lease.id")),
     Column("build_id", String, ForeignKey("build.id")),
-    Column("at", UtcTime, nullable=False),
-    Column("recorded_at", UtcTime, nullable=False),
+    moment("at"),
+    moment("recorded_at"),
     Column("exit_code", Integer),
     Column("detail", JSON, nullable=False),
     CheckConstraint("kind IN ('child', 'beat', 'close', 'reconciled', 'saved')", name="lease_event_kind"),
@@ -126,12 +103,28 @@ lease_event = Table(
 estimate = Table(
     "estimate",
     metadata,
-    Column("id", Integer, primary_key=True),
+    number(),
     Column("build_id", String, ForeignKey("build.id"), nullable=False),
-    Column("stage", String, nullable=False),
-    Column("device", String, nullable=False),
+    word("stage"),
+    word("device"),
     Column("device_seconds", Float, nullable=False),
     Column("micro_usd", BigInteger),
-    Column("made_at", UtcTime, nullable=False),
+    moment("made_at"),
     Index("estimate_by_build", "build_id"),
 )
+
+promotion = Table(
+    "promotion",
+    metadata,
+    number(),
+    word("vertical"),
+    word("name"),
+    Column("build_id", String, ForeignKey("build.id"), nullable=False),
+    text("model"),
+    word("promoted_by"),
+    word("reason"),
+    moment("promoted_at"),
+    moment("recorded_at"),
+    CheckConstraint("promoted_by <> '' AND reason <> ''", name="promotion_told"),
+)
+"""Which build goes by a name such as ``production``: of a vertical and a name the last row counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Float, Integer, String, TableClause, column, table
 
-from ledger.schema import UtcTime
+from ledger.columns import UtcTime
 
 STRINGS = (
     "kind", "source_id", "category", "vertical", "team", "build_id", "scale", "stage", "artifact_fingerprint",

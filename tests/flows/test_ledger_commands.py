@@ -24,6 +24,7 @@ from flows.store import Store
 from ledger import Ledger, processes
 from ledger.charges import Expense, book_expense
 from ledger.focus_check import check_file
+from ledger.promotions import promote
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -255,8 +256,57 @@ def test_the_cost_command(served: Settings, tmp_path: Path) -> None:
     assert "rows" in stillroom("cost", "finance@local", "--out", str(tmp_path / "cost.csv")).output
     assert (tmp_path / "cost.csv").read_text().count("\n") > 20
     for words, told in (
-        (["finance"], "must be asked of VERTICAL@SCALE"), (["finance@production"], "has no build here that served"),
+        (["finance"], "must be asked of VERTICAL@NAME"), (["finance@production"], "has no build here that served"),
         (["finance@local", "--model", "x"], "was not served by this build"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=told):
             stillroom("cost", *words)
+
+
+def test_a_promoted_build_is_what_its_name_costs(served: Settings) -> None:
+    assert "no build is promoted" in stillroom("promote").output
+    words = ["promote", "b1", "--why", "review 12", "--by", "ann"]
+    assert "finance@production is build b1 (teacher, student-7b, student-14b)" in stillroom(*words).output
+    assert "was already" in stillroom(*words).output
+    told = stillroom("cost", "finance@production").output
+    assert "finance@local · build b1" in told and "student-14b" in told
+    assert "promoted to production by ann on " in told and "review 12" in told
+    stillroom("promote", "b1", "--as", "small", "--model", "student-7b", "--why", "cheap")
+    found = json.loads(stillroom("cost", "finance@small", "--json").output)
+    assert (found["promotion"]["model"], found["promotion"]["reason"]) == ("student-7b", "cheap")
+    assert "student-14b" not in stillroom("cost", "finance@small").output
+    assert [row["name"] for row in json.loads(stillroom("promote", "--json").output)] == ["small", "production"]
+    assert "review 12" in stillroom("promote").output
+
+
+def test_what_was_never_served_is_not_promoted(served: Settings) -> None:
+    open_ledger(served).start_build("c1", "finance", "local", "recipe-1", at=NOON)
+    for words, told in (
+        (["c1", "--why", "x"], "build c1: served no model"), (["nope", "--why", "x"], "has no such build, got nope"),
+        (["b1", "--why", "x", "--model", "y"], "was not served by this build, got y\n\nhint: served: teacher"),
+        (["b1"], "must say why"),
+    ):  # fmt: skip
+        with pytest.raises(StillroomError, match=told):
+            stillroom("promote", *words)
+    assert "no build is promoted" in stillroom("promote").output
+
+
+def test_a_promoted_build_whose_records_are_elsewhere_is_told(served: Settings) -> None:
+    books = open_ledger(served)
+    books.start_build("c1", "finance", "local", "recipe-1", at=NOON)
+    promote(books, "c1", "production", by="ann", reason="built on the cluster")
+    with pytest.raises(InputError, match="finance@production: is a build whose stages are not known here, got c1"):
+        stillroom("cost", "finance@production")
+    assert "b1" in stillroom("cost", "finance@local").output
+
+
+def test_nothing_but_usd_is_booked_by_any_command(books: Ledger) -> None:
+    day, evidence = ["--from", "2026-07-01"], ["--evidence", "note 3"]
+    for words in (
+        ["ledger", "price", "NVIDIA H200", "--usd", "2", "--source", "contract 9", *day],
+        ["ledger", "adjust", "--usd=-2.5", "--reason", "credit", *evidence, *day],
+        ["ledger", "book", "people", "--usd", "2", "--provider", "us", *evidence, *day],
+    ):
+        with pytest.raises(LedgerError, match="must be in USD, got GBP\n\nhint: the ledger keeps USD: convert at"):
+            stillroom(*words, "--currency", "GBP")
+    assert len(json.loads(stillroom("ledger", "spend", "--json").output)) == 1

@@ -26,6 +26,7 @@ from ledger.charges import Adjustment, Expense, adjust, book_expense
 from ledger.database import MIGRATIONS, REVISIONS
 from ledger.events import beat_event
 from ledger.invoices import InvoiceLine, import_invoice
+from ledger.promotions import promote
 from ledger.schema import lease_event, metadata
 from tests.ledger.conftest import Rows, engine_of
 from tests.ledger.postgres import Server
@@ -56,6 +57,7 @@ def fill(ledger: Ledger, noon: datetime) -> None:
     line = {"provider": "cloud", "invoice": "1", "line": "1", "device": "cpu", "device_hours": 1.0, "micro_usd": 5}
     day = {"period_start": noon, "period_end": noon + timedelta(days=1), "description": "", "source_sha256": ""}
     import_invoice(ledger, [InvoiceLine(**line, **day)])
+    promote(ledger, "b1", "production", by="ann", reason="review 12")
 
 
 def ledger_details(ledger: Ledger) -> list[object]:

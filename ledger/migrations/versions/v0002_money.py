@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from ledger.migrations import insert_only_0002, views_0002
+from ledger.migrations import insert_only, views_0002
 
 revision = "0002"
 down_revision = "0001"
 
 UTC_TIME = sa.DateTime(timezone=True)
+OLD_TABLES = ("build", "device", "price", "estimate", "lease", "lease_event")
+"""Of revision 0001, which refused UPDATE and DELETE only."""
 NEW_TABLES = ("expense", "provider_charge", "adjustment", "budget", "budget_event")
 
 
@@ -26,7 +28,9 @@ def upgrade() -> None:
     _adjustments()
     _budgets()
     _budget_events()
-    for statement in (*insert_only_0002.statements(dialect, NEW_TABLES), *views_0002.statements(dialect)):
+    triggers = [one for table in NEW_TABLES for one in insert_only.no_change(dialect, table)]
+    triggers += [insert_only.no_replacement(dialect, table) for table in (*OLD_TABLES, *NEW_TABLES)]
+    for statement in (*triggers, *views_0002.statements(dialect)):
         op.execute(sa.text(statement.replace(":", "\\:")))
 
 
