@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.artifacts import Artifact
@@ -12,9 +12,9 @@ from flows.build import meant
 from flows.chain import build
 from flows.inbox import as_inbox
 from flows.settings import Settings
+from flows.stage_call import StageCall, Step
 from flows.surroundings import planned
 from recipes.schema import Recipe
-from recipes.section import Section
 
 
 def stage_names(recipe: Recipe, settings: Settings, corpus: Path | None) -> list[str]:
@@ -23,19 +23,11 @@ def stage_names(recipe: Recipe, settings: Settings, corpus: Path | None) -> list
     recipe = seen.recipe if seen else recipe
     found: list[str] = []
 
-    def step(
-        name: str,
-        module: str,
-        section: Section,
-        inputs: Mapping[str, Artifact],
-        *,
-        device: bool = False,
-        unread: bool = False,
-    ) -> Artifact:
-        found.append(name)
-        return Artifact(kind="planned", path=settings.home / "store" / name)
+    def look(call: StageCall) -> Artifact:
+        found.append(call.name)
+        return Artifact(kind="planned", path=settings.home / "store" / call.name)
 
-    build(step, recipe, planned(recipe, settings, corpus, seen.layers if seen else ()), lambda _: None)
+    build(Step(look), recipe, planned(recipe, settings, corpus, seen.layers if seen else ()), lambda _: None)
     return list(dict.fromkeys(found))
 
 
