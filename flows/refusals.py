@@ -11,13 +11,13 @@ LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 class WithoutStack(logging.Filter):
-    """Lets every record pass; of a StillroomError only what it says is kept. Any other exception keeps its stack."""
+    """Lets every record pass; of a StillroomError only its first line is kept: the run's state has the hint. Any other exception keeps its stack."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Called by the logger with each record."""
         told = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         if isinstance(told, StillroomError):
-            record.msg, record.args = str(told), ()
+            record.msg, record.args = told.line, ()
             record.exc_info = record.exc_text = None
         return True
 

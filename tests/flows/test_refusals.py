@@ -28,4 +28,4 @@ def test_only_an_error_of_the_house_loses_its_stack(name: str, error: Exception,
     finally:
         logger.removeHandler(handler)
     assert ("Traceback" in heard.getvalue()) is stack
-    assert stack or heard.getvalue() == "corpus: is empty\n\nhint: add documents\n"
+    assert stack or heard.getvalue() == "corpus: is empty\n"
