@@ -2,7 +2,7 @@
 
 Each round starts a worker with its flow on a chain of real stages (``ledger_kills_chain``) and kills one of six at a
 moment drawn anew: the **flow** at any moment of its life; the **worker** above it; the **supervisor**, which is the
-flow's process while it holds a lease and beats; the **trainer**, the stage's own process; the ledger's database
+flow's process while it holds a lease and beats; the **trainer**, the process of the stage that trains; the ledger's database
 **connection**; the **server**, PostgreSQL itself, which is started again up to two seconds later (the last two with
 ``--database postgresql`` only). Then the reconciler runs. The next round goes on with the chain that was broken off, or
 begins a new one. What was really held is told by ``ledger_kills_observer``, which knows the kernel and no ledger.
@@ -53,12 +53,11 @@ PATIENCE_SECONDS = 180.0
 LONGEST_OUTAGE_SECONDS = 2.0
 ROUNDING_SECONDS = 0.001
 """The ledger keeps microseconds, the lease's clock a float."""
-LATEST_SECONDS = {"real": 14.0, "tiny": 1.8}
+LATEST_SECONDS = {"real": 12.0, "tiny": 1.8}
 """A kill comes up to so long after its victim's beginning."""
 VICTIMS = ("flow", "worker", "supervisor", "trainer")
 OF_POSTGRESQL = ("connection", "server")
-OF_A_STAGE = ("supervisor", "trainer")
-"""They are there only while a stage runs."""
+TRAINS = {"real": "sft", "tiny": "tiny"}
 SUMMED = (
     "kills", "leases", "lives", "held_at_least_seconds", "held_at_most_seconds", "billed_seconds", "uncovered_seconds",
     "open_leases", "orphans", "corrupt_rows", "broken_artifacts", "wall_seconds",
@@ -131,14 +130,12 @@ class Round:
         attempt = Attempt(self.settings, self.found.chain, self.chain_number, build)
         worker, flow = start_worker(attempt)
         ticks = start_ticks(flow)
-        if victim in OF_A_STAGE:
-            _until(lambda: self.lives.alive() or not _runs(flow, ticks))
+        self._await(victim, flow, ticks)
         until = time.monotonic() + self.chance.random() * LATEST_SECONDS[self.found.chain]
         _until(lambda: time.monotonic() >= until or not _runs(flow, ticks))
-        if victim in OF_A_STAGE:
-            _until(lambda: self.lives.alive() or not _runs(flow, ticks))
+        self._await(victim, flow, ticks)
         stages = [one.stage for one in self.lives.alive()]
-        met = _runs(flow, ticks) and bool(stages or victim not in OF_A_STAGE)
+        met = _runs(flow, ticks) and self._there(victim)
         if met:
             self.found.by_stage[stages[0] if stages else "between"] += 1
             self._kill(victim, worker.pid or 0, flow)
@@ -148,6 +145,20 @@ class Round:
         self.found.open_leases += len(self.ledger.open_leases())
         self.found.orphans += len(self.lives.alive())
         return met
+
+    def _there(self, victim: str) -> bool:
+        """A supervisor only while a stage runs, a trainer only while the stage that trains does."""
+        stages = [one.stage for one in self.lives.alive()]
+        match victim:
+            case "supervisor":
+                return bool(stages)
+            case "trainer":
+                return TRAINS[self.found.chain] in stages
+            case _:
+                return True
+
+    def _await(self, victim: str, flow: int, ticks: int | None) -> None:
+        _until(lambda: self._there(victim) or not _runs(flow, ticks))
 
     def _kill(self, victim: str, worker: int, flow: int) -> None:
         match victim:

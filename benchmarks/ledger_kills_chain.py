@@ -32,7 +32,7 @@ FORK = multiprocessing.get_context("fork")
 WORKERS = "PREFECT__RUNTIME__DEPLOYMENT__ID"
 """Prefect's own way to say, where no server runs, that a deployment's worker has started this flow."""
 TINY_SECONDS = 2.0
-TRAINING = Optimiser(learning_rate=1e-3, max_steps=8, batch_tokens=1024, checkpoint_every_steps=1, schedule="constant")
+TRAINING = Optimiser(learning_rate=1e-3, max_steps=24, batch_tokens=1024, checkpoint_every_steps=2, schedule="constant")
 
 
 @dataclass(frozen=True)
