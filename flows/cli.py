@@ -14,6 +14,7 @@ from flows.budget_commands import budget_app
 from flows.command_line import Corpus, Scale, Set, Vertical, stderr, stdout
 from flows.cost_command import cost
 from flows.curate_commands import curate_app, inbox_app
+from flows.dashboard.command import dashboard
 from flows.ledger_commands import ledger_app
 from flows.plan_commands import plan_app
 from flows.promote_command import promote
@@ -35,6 +36,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(budget_app, name="budget")
 app.command()(cost)
 app.command()(promote)
+app.command()(dashboard)
 From = Annotated[str, typer.Option("--from", help="Make this stage and all after it anew, e.g. distil.")]
 Only = Annotated[str, typer.Option(help="Stop behind this stage, and take all before it from the store, e.g. sft.")]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts.artifacts import load
+from contracts.artifacts import Artifact, load
 from flows.store import Store
 
 
@@ -27,12 +27,14 @@ class Lineage:
 
     def __init__(self, store: Store) -> None:
         self.nodes: dict[str, Node] = {}
+        self.artifacts: dict[str, Artifact] = {}
         for file in (store.home / "identities").glob("*/*.json"):
             parts = _json(file)
             self._add(Node(str(parts.get("stage", file.parent.name)), file.stem, dict(parts.get("inputs") or {}), {}))
         for record in (store.home / "store").glob("*/*/artifact.json"):
             one = load(record.parent)
             if one is not None:
+                self.artifacts[one.fingerprint] = one
                 self._add(Node(one.stage, one.fingerprint, one.inputs, one.metrics))
 
     def _add(self, node: Node) -> None:

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """Who builds: whose budgets count, and whose line it is in the reports."""
     device_share: str = ""
     """Which part of a device is held, e.g. ``2/7``; empty: what the driver says of the MIG instance in use, or all."""
+    dashboard_key: SecretStr = NO_KEY
+    """What readers of the dashboard must give where it is served to other machines."""
     teacher_usd_per_1m_tokens_in: float | None = Field(default=None, ge=0)
     teacher_usd_per_1m_tokens_out: float | None = Field(default=None, ge=0)
     """What a teacher behind an API charges; unset: its tokens are counted, its cost is told to be unknown."""

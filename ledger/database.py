@@ -94,21 +94,10 @@ class Database:
 
 def open_database(url: str, busy_seconds: float) -> Database:
     """Open, create where missing, and migrate to the newest revision. Raises LedgerError."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise LedgerError(
-            url, "is not a database URL", hint="for example sqlite:////var/lib/stillroom/ledger.db"
-        ) from error
-    name = parsed.render_as_string(hide_password=True)
+    parsed, name = _parsed(url)
     with _house_errors(name):
-        if parsed.get_backend_name() == "sqlite":
-            engine = _sqlite_engine(sqlite_file(url), busy_seconds)
-        elif parsed.get_backend_name() == "postgresql":
-            engine = _postgresql_engine(parsed, busy_seconds)
-        else:
-            hint = "sqlite:////path/to/ledger.db or postgresql://user@host/database"
-            raise LedgerError(name, "is a kind of database that a ledger cannot be kept in", hint=hint)
+        file = sqlite_file(url)
+        engine = _postgresql_engine(parsed, busy_seconds) if file is None else _sqlite_engine(file, busy_seconds)
     database = Database(engine, name)
     with database.reading() as connection:
         known = _revision(connection, name)
@@ -119,6 +108,26 @@ def open_database(url: str, busy_seconds: float) -> Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('stillroom ledger migration'))"))
             if _revision(connection, name) != REVISIONS[-1]:
                 _migrate(connection)
+    return database
+
+
+def open_read_only(url: str, busy_seconds: float) -> Database:
+    """Open what is there as it is: nothing is created, migrated or written, and the file itself may be read-only.
+
+    Raises LedgerError, also for a ledger of an earlier schema and for a database without tables.
+    """
+    parsed, name = _parsed(url)
+    with _house_errors(name):
+        file = sqlite_file(url)
+        engine = _postgresql_engine(parsed, busy_seconds) if file is None else _reading_engine(file, busy_seconds)
+    database = Database(engine, name)
+    with database.reading() as connection:
+        known = _revision(connection, name)
+    if known is None:
+        raise LedgerError(name, "holds no ledger yet", hint="stillroom demo finance --scale smoke begins one")
+    if known != REVISIONS[-1]:
+        hint = "stillroom ledger moves it forward, by a user who may write to it"
+        raise LedgerError(name, f"has an earlier schema than {REVISIONS[-1]}", got=known, hint=hint)
     return database
 
 
@@ -142,6 +151,20 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database).absolute()
 
 
+def _parsed(url: str) -> tuple[URL, str]:
+    """A URL of a kind of database that a ledger can be kept in, and how it is shown. Raises LedgerError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        hint = "for example sqlite:////var/lib/stillroom/ledger.db"
+        raise LedgerError(url, "is not a database URL", hint=hint) from error
+    name = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        hint = "sqlite:////path/to/ledger.db or postgresql://user@host/database"
+        raise LedgerError(name, "is a kind of database that a ledger cannot be kept in", hint=hint)
+    return parsed, name
+
+
 def _postgresql_engine(url: URL, busy_seconds: float) -> Engine:
     driven = url.set(drivername="postgresql+psycopg")
     # jit: compiling the reports' views takes longer than running them.
@@ -160,8 +183,7 @@ def _postgresql_engine(url: URL, busy_seconds: float) -> Engine:
     return engine
 
 
-def _sqlite_engine(file: Path | None, busy_seconds: float) -> Engine:
-    assert file is not None
+def _sqlite_engine(file: Path, busy_seconds: float) -> Engine:
     file.parent.mkdir(parents=True, exist_ok=True)
     _prepare(file, busy_seconds)
 
@@ -181,6 +203,32 @@ def _sqlite_engine(file: Path | None, busy_seconds: float) -> Engine:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _reading_engine(file: Path, busy_seconds: float) -> Engine:
+    """Every connection opens the file read-only; one in a place that cannot be written is read as it lies."""
+    uri = f"{file.as_uri()}?mode=ro"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            log = file.with_name(f"{file.name}-wal")
+            if not file.exists() or (log.exists() and log.stat().st_size):
+                raise
+            # WAL needs a file beside the ledger, also to read; where it cannot be made, nobody here can write either.
+            connection = sqlite3.connect(f"{uri}&immutable=1", uri=True, timeout=busy_seconds, isolation_level=None)
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
 
     return engine
 
