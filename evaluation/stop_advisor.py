@@ -86,10 +86,16 @@ def difference_points(before: Estimate, after: Estimate) -> tuple[float, float, 
     return value / POINT, low / POINT, high / POINT
 
 
-def advise(scored: Sequence[Scored], next_hours: float | None = None, worth_points: float = WORTH_POINTS) -> Advice:
+def advise(
+    scored: Sequence[Scored],
+    next_hours: float | None = None,
+    worth_points: float = WORTH_POINTS,
+    unit: str = "device-hours",
+) -> Advice:
     """The advice over models of one quality scale.
 
-    ``next_hours``: how many more are thought of; None: as many again as lie between the last two models.
+    ``next_hours``: how many more are thought of; None: as many again as lie between the last two models. ``unit`` names
+    them in the sentence.
     """
     models = sorted(scored, key=lambda one: (one.device_hours, one.score.value))
     frontier = _frontier(models)
@@ -107,7 +113,7 @@ def advise(scored: Sequence[Scored], next_hours: float | None = None, worth_poin
     at_most = min(room, *(max(0.0, gain[0]) * ahead / hours for gain, hours in gains))
     high = min(room, *(max(0.0, gain[2]) * ahead / hours for gain, hours in gains))
     verdict: Verdict = "STOP" if high < worth_points else "UNSURE" if at_most < worth_points else "GO ON"
-    told = _sentence(verdict, ahead, at_most, high, worth_points)
+    told = _sentence(verdict, f"{ahead:.3g} {unit}", at_most, high, worth_points)
     return Advice(verdict, ahead, at_most, high, worth_points, frontier, steps, spent, told)
 
 
@@ -121,12 +127,12 @@ def _frontier(models: Sequence[Scored]) -> tuple[Scored, ...]:
     return tuple(found)
 
 
-def _sentence(verdict: Verdict, ahead: float, at_most: float, high: float, worth: float) -> str:
-    bound = f"The next {ahead:.3g} device-hours are expected to add less than {max(at_most, 0.1):.1f} points"
+def _sentence(verdict: Verdict, ahead: str, at_most: float, high: float, worth: float) -> str:
+    bound = f"the next {ahead} are expected to add less than {max(at_most, 0.1):.1f} points"
     match verdict:
         case "STOP":
-            return f"{bound}, {max(high, 0.1):.1f} at the intervals' upper end: stop, {worth:g} is asked for."
+            return f"Stop: {bound}, and less than {max(high, 0.1):.1f} by the intervals' upper ends."
         case "UNSURE":
-            return f"{bound}, but up to {high:.1f} within the intervals: evaluate on more items before deciding."
+            return f"Unsure: {bound}, but up to {high:.1f} within the intervals."
         case _:
-            return f"{bound}: that may be worth it, {worth:g} is asked for."
+            return f"Go on: the next {ahead} may add up to {at_most:.1f} points, {worth:g} is asked for."

@@ -7,11 +7,11 @@ adjustment counts where its period begins. GPU-hours and CPU-hours are never add
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from ledger.prices import HOUR_MICROSECONDS, MICROSECOND
 from ledger.snapshot import BuildRow, Charge
@@ -76,88 +76,66 @@ class Spent:
         return None if self.unpriced_hours else self.known_micro_usd
 
 
-@dataclass
-class _Tally:
-    hours: dict[tuple[str, bool], Fraction] = field(default_factory=dict)
-    unpriced: Fraction = Fraction(0)
-    money: Fraction = Fraction(0)
-    wasted_money: Fraction = Fraction(0)
-    booked: dict[str, int] = field(default_factory=dict)
-    held: dict[tuple[str, bool, int, int | None], int] = field(default_factory=dict)
-    """Share-microseconds by category, whether wasted, denominator and price: integers until all are added."""
-
-    def add(self, row: Charge, share_microseconds: int) -> None:
-        if row.kind != "compute":
-            self.booked[row.kind] = self.booked.get(row.kind, 0) + (row.micro_usd or 0)
-            return
-        key = (row.category, row.status in WASTED, row.share_denominator, row.unit_micro_usd)
-        self.held[key] = self.held.get(key, 0) + share_microseconds
-
-    def spent(self) -> Spent:
-        for (category, wasted, denominator, unit), held in self.held.items():
-            hours = Fraction(held, denominator * HOUR_MICROSECONDS)
-            self.hours[category, wasted] = self.hours.get((category, wasted), Fraction(0)) + hours
-            if unit is None:
-                self.unpriced += hours
-            else:
-                self.money += hours * unit
-                self.wasted_money += hours * unit if wasted else 0
-        by = {
-            category: sum(self.hours.get((category, wasted), 0) for wasted in (False, True))
-            for category in ("gpu", "cpu")
-        }
-        return Spent(
-            gpu_hours=float(by["gpu"]),
-            cpu_hours=float(by["cpu"]),
-            wasted_gpu_hours=float(self.hours.get(("gpu", True), 0)),
-            wasted_cpu_hours=float(self.hours.get(("cpu", True), 0)),
-            unpriced_hours=float(self.unpriced),
-            compute_micro_usd=int(self.money + HALF),
-            wasted_micro_usd=int(self.wasted_money + HALF),
-            expense_micro_usd=self.booked.get("expense", 0),
-            adjustment_micro_usd=self.booked.get("adjustment", 0),
-        )
+Cell = tuple[str, str, str, int, int | None]
+"""Kind, category, status, denominator of the share, price: what can be added up as integers."""
+Tally = dict[Cell, int]
+"""Share-microseconds of compute, micro-USD of what is booked."""
 
 
-def break_down(charges: Iterable[Charge], scope: Scope, key: Callable[[Charge], Key]) -> dict[Key, Spent]:
+def within(charges: Iterable[Charge], scope: Scope) -> list[Charge]:
+    """The charges in a scope; one that reaches over a bound is cut there, to the microsecond."""
+    named = scope != Scope(start=scope.start, end=scope.end)
+    rows = [row for row in charges if scope.covers(row)] if named else list(charges)
+    if scope.start is None and scope.end is None:
+        return rows
+    return [cut for row in rows if (cut := _cut(row, scope.start, scope.end)) is not None]
+
+
+def break_down(rows: Iterable[Charge], key: Callable[[Charge], Key]) -> dict[Key, Spent]:
     """The sums of each group, in the order in which the groups first appear."""
-    tallies: dict[Key, _Tally] = {}
-    for row in charges:
-        if scope.covers(row):
-            held = _within(row, scope.start, scope.end)
-            if held is not None:
-                tallies.setdefault(key(row), _Tally()).add(row, held)
-    return {group: tally.spent() for group, tally in tallies.items()}
+    sums: dict[tuple[Key, Cell], int] = {}
+    for row in rows:
+        place = (key(row), _cell(row))
+        sums[place] = sums.get(place, 0) + _amount(row)
+    return {group: _spent(tally) for group, tally in _by_group(sums).items()}
 
 
-def total(charges: Iterable[Charge], scope: Scope) -> Spent:
-    """Everything in the scope."""
-    return break_down(charges, scope, lambda _row: "").get("", Spent())
+def total(rows: Iterable[Charge]) -> Spent:
+    """Everything."""
+    return break_down(rows, lambda _row: "").get("", Spent())
 
 
-def over_time(
-    charges: Iterable[Charge], scope: Scope, key: Callable[[Charge], Key], unit: Unit
-) -> dict[tuple[datetime, Key], Spent]:
-    """The sums of each group in each hour, day or month (UTC), by the bucket's first moment."""
-    tallies: dict[tuple[datetime, Key], _Tally] = {}
-    for row in charges:
-        if scope.covers(row):
-            for start, held in _by_bucket(row, scope, unit):
-                tallies.setdefault((start, key(row)), _Tally()).add(row, held)
-    return {group: tallies[group].spent() for group in sorted(tallies, key=lambda one: one[0])}
+@dataclass(frozen=True)
+class Timeline(Generic[Key]):
+    """Sums by bucket (its first moment, UTC), oldest first: of each group, and of all together."""
+
+    groups: dict[tuple[datetime, Key], Spent]
+    whole: dict[datetime, Spent]
 
 
-def bounds(charges: Iterable[Charge], scope: Scope) -> tuple[datetime, datetime] | None:
-    """The first and the last moment of what is in the scope, within its bounds; None where nothing is."""
-    first = last = None
-    for row in charges:
-        if scope.covers(row) and _within(row, scope.start, scope.end) is not None:
-            first = row.start_at if first is None else min(first, row.start_at)
-            end = row.end_at if row.kind == "compute" else row.start_at
-            last = end if last is None else max(last, end)
-    if first is None or last is None:
+def over_time(rows: Iterable[Charge], key: Callable[[Charge], Key], unit: Unit) -> Timeline[Key]:
+    """The sums of each group in each hour, day or month."""
+    sums: dict[tuple[tuple[datetime, Key], Cell], int] = {}
+    for row in rows:
+        for start, part in _by_bucket(row, unit):
+            place = ((start, key(row)), _cell(row))
+            sums[place] = sums.get(place, 0) + _amount(part)
+    groups = _by_group(sums)
+    whole: dict[datetime, Tally] = {}
+    for (start, _), tally in groups.items():
+        merged = whole.setdefault(start, {})
+        for cell, amount in tally.items():
+            merged[cell] = merged.get(cell, 0) + amount
+    ordered = sorted(groups, key=lambda one: one[0])
+    return Timeline({one: _spent(groups[one]) for one in ordered}, {one: _spent(whole[one]) for one in sorted(whole)})
+
+
+def bounds(rows: Sequence[Charge]) -> tuple[datetime, datetime] | None:
+    """The first and the last moment; None where there is nothing."""
+    if not rows:
         return None
-    return max(first, scope.start or first), min(last, scope.end or last)
+    ends = (row.end_at if row.kind == "compute" else row.start_at for row in rows)
+    return min(row.start_at for row in rows), max(ends)
 
 
 def unit_for(first: datetime, last: datetime) -> Unit:
@@ -180,27 +158,70 @@ def after(start: datetime, unit: Unit) -> datetime:
     return start + (timedelta(hours=1) if unit == "hour" else timedelta(days=1))
 
 
-def _within(row: Charge, start: datetime | None, end: datetime | None) -> int | None:
-    """The share-microseconds between the bounds; None where the row does not touch them. 0 for what is no compute."""
+def _cell(row: Charge) -> Cell:
+    return row.kind, row.category, row.status, row.share_denominator, row.unit_micro_usd
+
+
+def _amount(row: Charge) -> int:
+    return row.share_microseconds if row.kind == "compute" else row.micro_usd or 0
+
+
+def _by_group(sums: Mapping[tuple[Key, Cell], int]) -> dict[Key, Tally]:
+    groups: dict[Key, Tally] = {}
+    for (group, cell), amount in sums.items():
+        groups.setdefault(group, {})[cell] = amount
+    return groups
+
+
+def _spent(tally: Tally) -> Spent:
+    hours: dict[tuple[str, bool], Fraction] = {}
+    money, wasted_money, unpriced = Fraction(0), Fraction(0), Fraction(0)
+    booked = {"expense": 0, "adjustment": 0}
+    for (kind, category, status, denominator, unit), amount in tally.items():
+        if kind != "compute":
+            booked[kind] += amount
+            continue
+        wasted, held = status in WASTED, Fraction(amount, denominator * HOUR_MICROSECONDS)
+        hours[category, wasted] = hours.get((category, wasted), Fraction(0)) + held
+        unpriced += held if unit is None else 0
+        money += held * (unit or 0)
+        wasted_money += held * (unit or 0) if wasted else 0
+    gpu, cpu = (hours.get((one, False), Fraction(0)) + hours.get((one, True), Fraction(0)) for one in ("gpu", "cpu"))
+    return Spent(
+        gpu_hours=float(gpu),
+        cpu_hours=float(cpu),
+        wasted_gpu_hours=float(hours.get(("gpu", True), 0)),
+        wasted_cpu_hours=float(hours.get(("cpu", True), 0)),
+        unpriced_hours=float(unpriced),
+        compute_micro_usd=int(money + HALF),
+        wasted_micro_usd=int(wasted_money + HALF),
+        expense_micro_usd=booked["expense"],
+        adjustment_micro_usd=booked["adjustment"],
+    )
+
+
+def _cut(row: Charge, start: datetime | None, end: datetime | None) -> Charge | None:
+    """The part of a row between two moments; None where there is none."""
     if row.kind != "compute":
-        return None if (start and row.start_at < start) or (end and row.start_at >= end) else 0
+        return None if (start and row.start_at < start) or (end and row.start_at >= end) else row
     if (start is None or start <= row.start_at) and (end is None or row.end_at <= end):
-        return row.share_microseconds
+        return row
     first, last = max(row.start_at, start or row.start_at), min(row.end_at, end or row.end_at)
-    whole = (row.end_at - row.start_at) // MICROSECOND
-    if last <= first or not whole:
+    if last <= first:
         return None
-    return row.share_microseconds // whole * ((last - first) // MICROSECOND)
+    weight = row.share_microseconds // ((row.end_at - row.start_at) // MICROSECOND)
+    return row._replace(start_at=first, end_at=last, share_microseconds=weight * ((last - first) // MICROSECOND))
 
 
-def _by_bucket(row: Charge, scope: Scope, unit: Unit) -> Iterator[tuple[datetime, int]]:
+def _by_bucket(row: Charge, unit: Unit) -> Iterator[tuple[datetime, Charge]]:
     """A row's parts by the bucket they lie in."""
-    start = bucket(max(row.start_at, scope.start or row.start_at), unit)
-    while True:
-        end = after(start, unit)
-        held = _within(row, max(start, scope.start or start), min(end, scope.end or end))
-        if held is not None:
-            yield start, held
-        if row.kind != "compute" or end >= min(row.end_at, scope.end or row.end_at):
-            return
-        start = end
+    start = bucket(row.start_at, unit)
+    end = after(start, unit)
+    if row.kind != "compute" or row.end_at <= end:
+        yield start, row
+        return
+    while start < row.end_at:
+        part = _cut(row, start, end)
+        if part is not None:
+            yield start, part
+        start, end = end, after(end, unit)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.breakdown import Scope, Spent, Unit, after, bounds, over_time, total, unit_for
+from ledger.breakdown import Scope, Spent, Unit, after, bounds, over_time, total, unit_for, within
 from ledger.budget_state import period_bounds
 from ledger.snapshot import Snapshot
 
@@ -93,11 +93,12 @@ def _burn(told: Snapshot, row: dict[str, Any], now: datetime) -> Burn:
     timeless = row["period"] == "total"
     start, end = (None, None) if timeless else period_bounds(row["period"], now)
     scope = Scope(names["vertical"], names["team"], "", names["build"], start, end)
-    seen = bounds(told.charges, scope)
+    rows = within(told.charges, scope)
+    seen = bounds(rows)
     first = start or (seen[0] if seen else None)
     unit = unit_for(first, seen[1]) if first is not None and seen is not None else "day"
     summed, points = 0, []
-    for (moment, _), spent in over_time(told.charges, scope, lambda _row: "", unit).items():
+    for moment, spent in over_time(rows, lambda _row: "", unit).whole.items():
         summed += spent.known_micro_usd
         points.append((min(after(moment, unit), now), summed))
     return Burn(
@@ -109,7 +110,7 @@ def _burn(told: Snapshot, row: dict[str, Any], now: datetime) -> Burn:
         limit_micro_usd=row["micro_usd"],
         start=first,
         end=end,
-        spent=total(told.charges, scope),
+        spent=total(rows),
         unit=unit,
         points=tuple(points),
         now=now,

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ledger.breakdown import Scope, Spent, break_down
+from ledger.breakdown import Scope, Spent, break_down, within
 from ledger.snapshot import Snapshot
 
 Cell = tuple[str, str, str]
@@ -62,8 +62,8 @@ def planned(told: Snapshot, scope: Scope) -> list[Planned]:
     """Every ended stage that had an estimate and was run, newest build first, in the order of its plan."""
     place = {one.id: number for number, one in enumerate(told.builds) if scope.covers(one)}
     running = {(row.build_id, row.stage, row.item) for row in told.charges if row.status == "open"}
-    compute = (row for row in told.charges if row.kind == "compute")
-    booked: dict[Cell, Spent] = break_down(compute, scope, lambda row: (row.build_id, row.stage, row.item))
+    compute = [row for row in within(told.charges, scope) if row.kind == "compute"]
+    booked: dict[Cell, Spent] = break_down(compute, lambda row: (row.build_id, row.stage, row.item))
     found = []
     for one in told.estimates:
         cell = (one.build_id, one.stage, one.device)

@@ -9,10 +9,12 @@ from typing import Any
 
 UNKNOWN = "no price"
 MINUS = "\u2212"
+UNSEEN = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+"""Unicode categories."""
 
 
 def money(micro_usd: float | None, digits: int = 2) -> str:
-    """``$1,234.56``; an amount without a price is named, never zero. ``digits`` after the point, two to six."""
+    """``$1,234.56``; an amount without a price is named, never zero. ``digits`` after the point, two or more."""
     if micro_usd is None:
         return UNKNOWN
     sign = MINUS if round(micro_usd / 1e6, digits) < 0 else ""
@@ -25,6 +27,8 @@ def digits_for(amounts: Iterable[float | None]) -> int:
     if not sizes or max(sizes) >= 100_000_000:  # 100 USD: nobody looks for parts of a cent beside it
         return 2
     smallest = min(sizes)
+    if smallest < 1:  # a unit's cost may be less than a micro-USD
+        return next((digits for digits in (7, 8) if smallest >= 10.0 ** (7 - digits)), 9)
     return next((digits for digits in (2, 3, 4, 5) if smallest >= 10 ** (7 - digits)), 6)
 
 
@@ -57,11 +61,16 @@ def points(value: float) -> str:
     return f"{MINUS if value < -0.05 else '+' if value > 0.05 else ''}{abs(value):.1f}"
 
 
+def visible(text: str) -> str:
+    """A text without signs that nobody sees: those that turn the writing direction, join, or control, become dots."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join("·" if unicodedata.category(sign) in UNSEEN and sign != "\n" else sign for sign in text)
+
+
 def plain(name: Any, length: int = 26) -> str:
-    """A name for a figure, where nothing isolates it: no marks that turn the direction, no control signs, and short."""
-    told = "".join(
-        "·" if unicodedata.category(sign) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp") else sign for sign in str(name)
-    )
+    """A name for a figure or a headline: one line, and short."""
+    told = visible(str(name)).replace("\n", " ")
     return told if len(told) <= length else told[: length - 1] + "…"
 
 

@@ -10,7 +10,7 @@ from flows.dashboard.page import MOST_ROWS, Page, builds_in, empty, groups, save
 from flows.dashboard.query import Query
 from flows.dashboard.source import Records, Source
 from ledger import Ledger
-from ledger.breakdown import break_down, total
+from ledger.breakdown import break_down, total, within
 from ledger.report import build_lines, build_totals, estimate_lines
 from ledger.snapshot import BuildRow
 
@@ -20,14 +20,15 @@ MOST_SERVING_BUILDS = 4
 def attribution(source: Source, query: Query) -> Page:
     """Cost, waste and savings per stage and artifact, and what one unit of the outcome cost."""
     told, records, books, scope = source.told(), source.records(), source.ledger(), query.scope
-    spent = total(told.charges, scope)
+    rows = within(told.charges, scope)
+    spent = total(rows)
     savings = savings_in(told, scope)
     if books is None or not builds_in(told, scope):
         return empty("attribution", "Nothing to attribute", "build", query, spent=None)
     served = _served(books, records, builds_in(told, scope))
-    stages = groups(told.charges, scope, lambda row: row.stage or "no stage", saved_by(savings, lambda one: one.stage))
+    stages = groups(rows, lambda row: row.stage or "no stage", saved_by(savings, lambda one: one.stage))
     saved = sum(one.saved_micro_usd for one in stages)
-    artifacts = break_down((row for row in told.charges if row.artifact), scope, lambda row: (row.artifact, row.stage))
+    artifacts = break_down((row for row in rows if row.artifact), lambda row: (row.artifact, row.stage))
     costly = sorted(artifacts.items(), key=lambda one: (-one[1].known_micro_usd, -one[1].gpu_hours, -one[1].cpu_hours))
     spared = saved_by(savings, lambda one: one.artifact)
     return Page(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flows.dashboard.amounts import amount, digits_for, hours, money, nice_step, plain
-from ledger.breakdown import Unit
+from ledger.breakdown import Unit, bucket
 from ledger.burn_down import Burn
+from ledger.prices import MICROSECOND
 
 WIDTH = 860.0
-LEFT, RIGHT, TOP, BOTTOM = 74.0, 14.0, 12.0, 28.0
+LEFT, RIGHT, TOP, BOTTOM = 74.0, 38.0, 12.0, 28.0
 SERIES = 7
 """Colours of the style sheet; what comes after them is drawn as "others"."""
 OTHERS = "others"
@@ -68,27 +69,27 @@ def columns(
         return None
     legend = ranked if len(ranked) <= SERIES else [*ranked[: SERIES - 1], OTHERS]
     place = {name: min(number, len(legend) - 1) for number, name in enumerate(ranked)}
-    stacks = {bucket: [0.0] * len(legend) for bucket in buckets}
-    for (bucket, name), value in values.items():
-        if name in place and bucket in stacks:
-            stacks[bucket][place[name]] += max(0.0, value)
+    stacks = {start: [0.0] * len(legend) for start in buckets}
+    for (start, name), value in values.items():
+        if name in place and start in stacks:
+            stacks[start][place[name]] += max(0.0, value)
     most = max(sum(stack) for stack in stacks.values())
     step, base = nice_step(most), height - BOTTOM
     ceiling = step * -(-most // step)
     slot = (WIDTH - LEFT - RIGHT) / len(buckets)
     thick, bars = min(54.0, slot * 0.72), []
-    for number, bucket in enumerate(buckets):
+    for number, start in enumerate(buckets):
         y = base
-        for series, value in enumerate(stacks[bucket]):
+        for series, value in enumerate(stacks[start]):
             if value > 0:
                 tall = value / ceiling * (base - TOP)
                 y -= tall
-                title = f"{_name(bucket, unit)}, {plain(legend[series], 60)}: {show(value)}"
+                title = f"{_name(start, unit)}, {plain(legend[series], 60)}: {show(value)}"
                 bars.append(Bar(LEFT + number * slot + (slot - thick) / 2, y, thick, tall, series, title))
-    shown = max(1, -(-len(buckets) // 12))
+    shown = max(1, -(-len(buckets) // (7 if unit == "hour" else 12)))
     x_ticks = [
-        Tick(LEFT + (number + 0.5) * slot, _name(bucket, unit))
-        for number, bucket in enumerate(buckets)
+        Tick(LEFT + (number + 0.5) * slot, _name(start, unit))
+        for number, start in enumerate(buckets)
         if number % shown == 0
     ]
     y_ticks = [
@@ -99,7 +100,7 @@ def columns(
 
 
 def _name(moment: datetime, unit: Unit) -> str:
-    return {"hour": f"{moment:%d %b %H}h", "day": f"{moment:%d %b}", "month": f"{moment:%b %Y}"}[unit]
+    return {"hour": f"{moment:%d %b %H:%M}", "day": f"{moment:%d %b}", "month": f"{moment:%b %Y}"}[unit]
 
 
 def bucket_name(moment: datetime, unit: Unit) -> str:
@@ -142,13 +143,17 @@ def burn_figure(burn: Burn, height: float = 210.0) -> BurnFigure | None:
     def y(micro_usd: float) -> float:
         return base - max(0.0, micro_usd) / ceiling * (base - TOP)
 
-    path = [f"M{LEFT:.1f},{base:.1f}", *(f"L{x(moment):.1f},{y(spent):.1f}" for moment, spent in burn.points)]
+    path, before = [f"M{LEFT:.1f},{base:.1f}"], 0
+    for moment, spent in burn.points:  # flat up to the bucket's start, where nothing was spent before it
+        path.append(f"L{x(bucket(moment - MICROSECOND, burn.unit)):.1f},{y(before):.1f}")
+        path.append(f"L{x(moment):.1f},{y(spent):.1f}")
+        before = spent
     last = x(burn.now)
     path.append(f"L{last:.1f},{y(burn.points[-1][1]):.1f}")
     line = " ".join(path)
     many = 6
     marks = [start + (end - start) * number / many for number in range(many + 1)]
-    form = "%d %b" if length > 3 * 86_400 else "%d %b %H:%M"
+    form = "%d %b" if length > many * 2 * 86_400 else "%d %b %H:%M"
     digits = digits_for([step])
     return BurnFigure(
         height=height,

@@ -2,7 +2,7 @@
 
 The method is Sugiyama's (Sugiyama, Tagawa, Toda 1981): layers by the longest way from an artifact without inputs,
 places within a layer by the mean of the neighbours' places, swept down and up a few times; an edge over several layers
-passes through a narrow place in each.
+passes through a narrow place in each, which all long edges of one input share.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-BOX_WIDTH, BOX_HEIGHT = 172.0, 58.0
-GAP_X, GAP_Y, BEND_WIDTH, MARGIN = 18.0, 40.0, 14.0, 8.0
+BOX_WIDTH, BOX_HEIGHT = 196.0, 58.0
+GAP_X, GAP_Y, BEND_WIDTH, MARGIN = 16.0, 40.0, 8.0, 8.0
 SWEEPS = 8
 
 Edge = tuple[str, str]
 Spot = tuple[str, int]
-"""A node's or an edge's place: its name, and for an edge the layer; -1 for a node."""
+"""A node's place: its name and -1; or that of its long edges in a layer: its name and the layer."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,13 @@ def layered(names: Sequence[str], inputs: Mapping[str, Iterable[str]]) -> Layout
     for name in names:
         layers[depth[name]].append((name, -1))
     ways: dict[Edge, list[Spot]] = {}
-    for number, (start, end) in enumerate(edges):
-        bends = [(f"{number}\0{start}", layer) for layer in range(depth[start] + 1, depth[end])]
+    for start, end in edges:
+        bends = [(start, layer) for layer in range(depth[start] + 1, depth[end])]
         for bend in bends:
-            layers[bend[1]].append(bend)
+            if bend not in layers[bend[1]]:
+                layers[bend[1]].append(bend)
         ways[start, end] = [(start, -1), *bends, (end, -1)]
-    links = [(one, two) for way in ways.values() for one, two in pairwise(way)]
+    links = list(dict.fromkeys(step for way in ways.values() for step in pairwise(way)))
     _order(layers, links)
     middles, width = _place(layers, links)
     tops = {spot: MARGIN + number * (BOX_HEIGHT + GAP_Y) for number, layer in enumerate(layers) for spot in layer}

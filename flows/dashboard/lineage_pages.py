@@ -20,6 +20,8 @@ from ledger.artifact_costs import ArtifactCost, artifact_costs
 
 MOST_BOXES = 120
 MOST_FILES = 100
+GENERATIONS = 2
+"""Drawn around an artifact on its own page."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,16 @@ def lineage(source: Source, query: Query) -> Page:
             "No build of this ledger names them.",
         )
     else:
-        one = builds[0]
+        one = next((build for build in builds if _serves(records.stages[build.id])), builds[0])
         nodes = records.lineage.behind(records.stages[one.id].values())
         fingerprints = [node.fingerprint for node in nodes]
         place = f"{plain(one.vertical, 40)} at {plain(one.scale, 20)}"
-        headline = f"{len(fingerprints):,} artifacts of {place}, from first document to served model"
+        headline = f"{len(fingerprints):,} artifacts of {place}, from the first document on"
         lead = f"Build {plain(one.id, 40)}, begun {one.started_at:%Y-%m-%d %H:%M} UTC. Every box leads to its artifact."
     cards = cards_of(books, records, fingerprints)
     drawn = draw(records, cards, fingerprints)
     shown = [cards[box.name] for box, _ in drawn.boxes]
-    told_more = {"drawn": drawn, "cards": shown, "builds": builds[:12], "build": builds[0].id if builds else ""}
+    told_more = {"drawn": drawn, "cards": shown, "builds": builds[:12], "build": one.id if builds else ""}
     return Page("lineage", "lineage", "Lineage", headline, lead, told_more)
 
 
@@ -98,6 +100,7 @@ def artifact(source: Source, query: Query, fingerprint: str) -> Page:
     one = records.artifacts.get(fingerprint)
     ancestors = [behind.fingerprint for behind in records.behind(fingerprint)]
     heirs = _heirs(records, fingerprint)
+    near = [*_near(records, fingerprint, back=True), *_near(records, fingerprint, back=False)]
     cards = cards_of(books, records, [*ancestors, *heirs])
     whole = hours_behind(books, records, [fingerprint])[fingerprint]
     kind = records.kind(fingerprint) or "identity"
@@ -121,7 +124,7 @@ def artifact(source: Source, query: Query, fingerprint: str) -> Page:
             "metrics": _plain_metrics(one.metrics) if one else {},
             "section": json.dumps(one.section, indent=1, ensure_ascii=False, default=str) if one else "",
             "files": list(one.files.items())[:MOST_FILES] if one else [],
-            "drawn": draw(records, cards, [*ancestors, *heirs], fingerprint),
+            "drawn": draw(records, cards, [fingerprint, *near], fingerprint),
         },
     )
 
@@ -156,6 +159,21 @@ def _heirs(records: Records, fingerprint: str) -> list[str]:
             found[one] = None
             waiting += records.users.get(one, [])
     return list(found)
+
+
+def _near(records: Records, fingerprint: str, *, back: bool) -> list[str]:
+    """What lies within a few generations of it, before or behind."""
+    found: dict[str, None] = {}
+    rim = [fingerprint]
+    for _ in range(GENERATIONS):
+        steps = [records.nodes[one].inputs.values() if back else records.users.get(one, []) for one in rim]
+        rim = [one for step in steps for one in step if one in records.nodes and one not in found]
+        found |= dict.fromkeys(rim)
+    return list(found)
+
+
+def _serves(stages: Mapping[str, str]) -> bool:
+    return any(stage.startswith("serve:") for stage in stages)
 
 
 def _quality(records: Records, fingerprint: str) -> list[tuple[str, EvaluationReport]]:

@@ -26,6 +26,8 @@ class Page:
     lead: str = ""
     told: dict[str, Any] = field(default_factory=dict)
     status: int = 200
+    dated: bool = True
+    """Whether the filter's dates mean anything to it."""
     live: bool = False
     """Whether it refreshes itself."""
 
@@ -42,16 +44,15 @@ class Group:
 
 
 def groups(
-    charges: Iterable[Charge],
-    scope: Scope,
+    rows: Iterable[Charge],
     key: Callable[[Charge], str],
     savings: dict[str, tuple[float, int]] | None = None,
 ) -> list[Group]:
     """The groups, most money first; ``savings`` adds hours and money that cache hits spared, by the same names."""
-    found = break_down(charges, scope, key)
+    found = break_down(rows, key)
     spared = savings or {}
     whole = sum(max(0, spent.known_micro_usd) for spent in found.values())
-    rows = [
+    found_rows = [
         Group(
             name, spent := found.get(name, Spent()), max(0, spent.known_micro_usd) / whole if whole else 0.0,
             *spared.get(name, (0.0, 0)),
@@ -59,7 +60,7 @@ def groups(
         for name in dict.fromkeys([*found, *spared])
     ]  # fmt: skip
     return sorted(
-        rows, key=lambda one: (-one.spent.known_micro_usd, -one.spent.gpu_hours, -one.spent.cpu_hours, one.name)
+        found_rows, key=lambda one: (-one.spent.known_micro_usd, -one.spent.gpu_hours, -one.spent.cpu_hours, one.name)
     )
 
 

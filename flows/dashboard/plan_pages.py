@@ -21,7 +21,9 @@ def budgets(source: Source, query: Query) -> Page:
         return Page("budgets", "budgets", "Budgets", "No budget is in force", lead, {"burns": []})
     reserved = {state.name: state for state in budget_states(books, now)}
     rows = [(one, reserved.get(one.name), burn_figure(one)) for one in found]
-    return Page("budgets", "budgets", "Budgets", _state(found), _outlook(found), {"burns": rows, "now": now})
+    return Page(
+        "budgets", "budgets", "Budgets", _state(found), _outlook(found), {"burns": rows, "now": now}, dated=False
+    )
 
 
 def _state(found: list[Burn]) -> str:

@@ -16,7 +16,11 @@ from flows.dashboard.source import Records, Source
 from ledger.snapshot import BuildRow
 
 WHERE = str
+UNBUILT = "no build in this ledger"
 """``VERTICAL at SCALE``: models of different verticals are not compared."""
+
+
+Places = dict[tuple[WHERE, str], list[Evaluated]]
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ def quality(source: Source, query: Query) -> Page:
     found = [one for one in evaluated(records)]
     places = _places(found, records, builds, bool(query.words))
     hours = hours_behind(source.ledger(), records, {one.model for several in places.values() for one in several})
-    curves = [_curve(where, several, hours, ahead, worth or WORTH_POINTS) for where, several in sorted(places.items())]
+    curves = [_curve(where, several, hours, ahead, worth or WORTH_POINTS) for where, several in _sorted(places)]
     if not curves:
         return empty("quality", "No evaluated model", "evaluation", query, curves=[])
     first = curves[0]
-    headline = first.advice.sentence if len(curves) == 1 else f"{len(curves)} curves: {_verdicts(curves)}"
+    headline = first.advice.sentence if len(curves) == 1 else f"{first.where}. {first.advice.sentence}"
     lead = "The score of every evaluated model over the device-hours of all it is made of, and the best so far."
     return Page(
         "quality",
@@ -68,9 +72,7 @@ def quality(source: Source, query: Query) -> Page:
     )
 
 
-def _places(
-    found: Sequence[Evaluated], records: Records, builds: Sequence[BuildRow], filtered: bool
-) -> dict[tuple[WHERE, str], list[Evaluated]]:
+def _places(found: Sequence[Evaluated], records: Records, builds: Sequence[BuildRow], filtered: bool) -> Places:
     """Evaluations by vertical, scale and metric, each model once; those of no build that is known stand apart."""
     known = {one.id: one for one in builds}
     places: dict[tuple[WHERE, str], dict[str, Evaluated]] = {}
@@ -78,7 +80,7 @@ def _places(
         of = [known[build] for build in records.builds_of.get(one.evaluation, []) if build in known]
         names = {f"{build.vertical} at {build.scale}" for build in of}
         if not names and not filtered:
-            names = {"no build in this ledger"}
+            names = {UNBUILT}
         for where in names:
             places.setdefault((where, one.metric), {})[one.model] = one
     return {place: list(several.values()) for place, several in places.items()}
@@ -92,14 +94,14 @@ def _curve(
     worth: float,
 ) -> Curve:
     on_gpu = any(hours[one.model].gpu > 0 for one in several)
+    kind = "GPU" if on_gpu else "CPU"
     scored = {
         one.model: Scored(one.name, hours[one.model].gpu if on_gpu else hours[one.model].cpu, one.score)
         for one in several
     }
-    advice = advise(list(scored.values()), ahead, worth)
+    advice = advise(list(scored.values()), ahead, worth, f"{kind}-hours")
     rows = [Row(one, scored[one.model], hours[one.model], scored[one.model] in advice.frontier) for one in several]
     rows.sort(key=lambda row: (row.scored.device_hours, row.one.score.value))
-    kind = "GPU" if on_gpu else "CPU"
     marks = [
         Model(
             name=row.one.name,
@@ -115,9 +117,9 @@ def _curve(
     return Curve(*place, kind, rows, advice, figure, max(row.hours.unbooked for row in rows))
 
 
-def _verdicts(curves: Sequence[Curve]) -> str:
-    told = [one.advice.verdict for one in curves]
-    return ", ".join(f"{told.count(verdict)} {verdict.lower()}" for verdict in dict.fromkeys(told))
+def _sorted(places: Places) -> list[tuple[tuple[WHERE, str], list[Evaluated]]]:
+    """By name; what no build of this ledger made comes last."""
+    return sorted(places.items(), key=lambda one: (one[0][0] == UNBUILT, one[0]))
 
 
 def _number(words: Mapping[str, str], name: str, otherwise: float | None) -> float | None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from flows.dashboard import amounts
 from flows.dashboard.page import Page
@@ -100,6 +100,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     made.filters.update(
         money=amounts.money,
@@ -113,5 +114,11 @@ def environment() -> Environment:
         seconds=seconds,
         count=count,
         plain_metric=plain,
+        exact=escape,
     )
     return made
+
+
+def _shown(value: object) -> object:
+    """Every text that is shown, unless ``exact`` says that it is a form's value."""
+    return amounts.visible(value) if type(value) is str else value

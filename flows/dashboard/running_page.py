@@ -41,10 +41,10 @@ def running(source: Source, query: Query) -> Page:
     overdue = sum(row.overdue for row in rows)
     lead = "A lease is opened before a stage starts and gives a sign of life every 15 seconds."
     if overdue:
-        verb = "has" if overdue == 1 else "have"
+        verb = "lease has" if overdue == 1 else "leases have"
         lead = f"{overdue} {verb} been silent for more than {ttl:g} s: stillroom ledger reconcile ends what is dead."
     told = {"rows": rows, "now": now, "ttl": ttl, "refresh": REFRESH_SECONDS, "ledger_there": books is not None}
-    return Page("running", "running", "Running", headline, lead, told, live=True)
+    return Page("running", "running", "Running", headline, lead, told, dated=False, live=True)
 
 
 def _progress(source: Source, one: Held) -> str:

@@ -26,6 +26,7 @@ class Records:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self._licences: dict[str, list[str]] = {}
         lineage = Lineage(Store(home))
         self.lineage, self.artifacts, self.nodes = lineage, lineage.artifacts, lineage.nodes
 
@@ -69,8 +70,10 @@ class Records:
 
     def licences(self, fingerprint: str) -> list[str]:
         """The artifact's own: what its record, its card or its sources declare."""
-        one = self.artifacts.get(fingerprint)
-        return sorted(_declared(one)) if one else []
+        if fingerprint not in self._licences:
+            one = self.artifacts.get(fingerprint)
+            self._licences[fingerprint] = sorted(_declared(one)) if one else []
+        return self._licences[fingerprint]
 
     def all_licences(self, fingerprint: str) -> list[str]:
         """Those of everything that it was made from: what decides how it may be released."""

@@ -10,10 +10,10 @@ from flows.dashboard.charts import bucket_name, columns, usd_label
 from flows.dashboard.page import Page, builds_in, empty, gpu_told, groups, saved_by, savings_in
 from flows.dashboard.query import Query
 from flows.dashboard.source import Source
-from ledger.breakdown import Scope, Spent, Unit, after, bounds, break_down, bucket, over_time, total, unit_for
+from ledger.breakdown import Spent, Unit, after, bounds, break_down, bucket, over_time, total, unit_for, within
 from ledger.burn_down import burns
 from ledger.running import held_now
-from ledger.snapshot import Charge, Snapshot
+from ledger.snapshot import Charge
 
 SERIES: dict[str, Callable[[Charge], str]] = {
     "vertical": lambda row: row.vertical or "no vertical",
@@ -31,10 +31,12 @@ LATEST_BUILDS = 8
 def overview(source: Source, query: Query) -> Page:
     """The state of things at a glance."""
     told, scope = source.told(), query.scope
-    spent, books = total(told.charges, scope), source.ledger()
+    rows, books = within(told.charges, scope), source.ledger()
+    spent = total(rows)
     builds = builds_in(told, scope)
     saved = saved_by(savings_in(told, scope), lambda _one: "all").get("all", (0.0, 0))
-    costs = break_down(told.charges, scope, lambda row: row.build_id)
+    newest = {one.id for one in builds[:LATEST_BUILDS]}
+    costs = break_down((row for row in rows if row.build_id in newest), lambda row: row.build_id)
     if not told.builds:
         title = "Nothing is booked yet"
         return empty("overview", title, "build", query, spent=None)
@@ -50,12 +52,12 @@ def overview(source: Source, query: Query) -> Page:
             "saved": saved,
             "builds": [(one, costs.get(one.id, Spent())) for one in builds[:LATEST_BUILDS]],
             "build_count": len(builds),
-            "verticals": groups(told.charges, scope, SERIES["vertical"])[:8],
-            "stages": groups(told.charges, scope, SERIES["stage"])[:8],
+            "verticals": groups(rows, SERIES["vertical"])[:8],
+            "stages": groups(rows, SERIES["stage"])[:8],
             "burns": burns(told, scope, source.now()),
             "running": held_now(books, scope) if books else [],
             "now": source.now(),
-            **_time(told, scope, "vertical"),
+            **_time(rows, "vertical"),
         },
     )
 
@@ -66,8 +68,8 @@ def spend(source: Source, query: Query) -> Page:
     asked = query.more.get("series", "")
     default = "stage" if scope.vertical or len({one.vertical for one in told.builds}) < 2 else "vertical"
     series = asked if asked in SERIES else default
-    spent = total(told.charges, scope)
-    seen = bounds(told.charges, scope)
+    rows = within(told.charges, scope)
+    spent, seen = total(rows), bounds(rows)
     if seen is None:
         return empty("spend", "Nothing was spent", "spend", query, spent=None)
     return Page(
@@ -80,26 +82,25 @@ def spend(source: Source, query: Query) -> Page:
             "spent": spent,
             "series": series,
             "series_names": list(SERIES),
-            "verticals": groups(told.charges, scope, SERIES["vertical"]),
-            "stages": groups(told.charges, scope, SERIES["stage"]),
-            "devices": groups(told.charges, scope, SERIES["device"]),
-            **_time(told, scope, series),
+            "verticals": groups(rows, SERIES["vertical"]),
+            "stages": groups(rows, SERIES["stage"]),
+            "devices": groups(rows, SERIES["device"]),
+            **_time(rows, series),
         },
     )
 
 
-def _time(told: Snapshot, scope: Scope, series: str) -> dict[str, object]:
+def _time(rows: list[Charge], series: str) -> dict[str, object]:
     """The columns over time and the table beside them."""
-    seen = bounds(told.charges, scope)
+    seen = bounds(rows)
     if seen is None:
         return {"columns": None, "buckets": [], "unit": "day"}
     unit = unit_for(*seen)
     spans = _buckets(seen, unit)
-    spent = over_time(told.charges, scope, SERIES[series], unit)
-    money = {key: float(one.known_micro_usd) for key, one in spent.items()}
-    whole = over_time(told.charges, scope, lambda _row: "", unit)
-    rows = [(bucket_name(start, unit), whole[start, ""]) for start in spans if (start, "") in whole]
-    return {"columns": columns(money, spans, unit, usd_label), "buckets": rows, "unit": unit, "series": series}
+    spent = over_time(rows, SERIES[series], unit)
+    money = {key: float(one.known_micro_usd) for key, one in spent.groups.items()}
+    told = [(bucket_name(start, unit), spent.whole[start]) for start in spans if start in spent.whole]
+    return {"columns": columns(money, spans, unit, usd_label), "buckets": told, "unit": unit, "series": series}
 
 
 def _buckets(seen: tuple[datetime, datetime], unit: Unit) -> list[datetime]:

@@ -112,9 +112,7 @@ def test_the_figures_are_the_ledgers(site: httpx.Client) -> None:
     assert "+150 %" in estimates  # sft: 2.5 hours, half of one lost, for one planned
     assert "−10.0 %" in estimates
     attribution = site.get("/attribution").text
-    assert (
-        headline(attribution) == "An accepted document cost $0.0010, an accepted answer $0.040, a score point $0.066"
-    )
+    assert headline(attribution) == "An accepted document cost $0.0010, an accepted answer $0.040, a score point $0.066"
     assert "saved USD" in attribution
     build = site.get("/builds/b1").text
     assert "annotation" not in build
@@ -299,6 +297,7 @@ def test_amounts_are_printed_to_the_micro_usd() -> None:
     ]  # fmt: skip
     assert amounts.digits_for([1_000, 2_000_000]) == 4
     assert amounts.digits_for([]) == 2
+    assert amounts.amount(0.173) == "$0.00000017"
     assert [amounts.percent(one, True) for one in (0.5, -0.25, 0, None, 31.4)] == [
         "+50.0 %",
         "−25.0 %",

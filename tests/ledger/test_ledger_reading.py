@@ -17,7 +17,7 @@ import pytest
 
 from contracts.errors import LedgerError
 from ledger import Ledger, processes
-from ledger.breakdown import Scope, bounds, break_down, over_time, total, unit_for
+from ledger.breakdown import Scope, bounds, break_down, over_time, total, unit_for, within
 from ledger.budgets import budget_states, set_budget
 from ledger.burn_down import burns
 from ledger.charges import Adjustment, Expense, adjust, book_expense
@@ -70,42 +70,45 @@ def test_the_breakdown_is_what_the_reports_say(busy: Ledger) -> None:
         ("device", lambda row: row.item),
     ):
         lines = {line.group[by]: line for line in spend(busy, (by,))}
-        sums = break_down(told.charges, Scope(), key)
+        sums = break_down(told.charges, key)
         assert set(sums) == set(lines)
         for name, line in lines.items():
             assert sums[name].micro_usd == line.micro_usd, name
             assert sums[name].gpu_hours == pytest.approx(line.gpu_hours)
             assert sums[name].wasted_gpu_hours + sums[name].wasted_cpu_hours == pytest.approx(line.wasted_hours)
-    assert total(told.charges, Scope()).wasted_micro_usd == 3 * 2_000_000
+    assert total(within(told.charges, Scope())).wasted_micro_usd == 3 * 2_000_000
 
 
 @pytest.mark.parametrize("unit", ["hour", "day", "month"])
 def test_time_is_cut_and_nothing_is_lost(busy: Ledger, unit: str, noon: datetime) -> None:
     told = snapshot(busy)
-    whole = total(told.charges, Scope())
-    parts = over_time(told.charges, Scope(), lambda row: row.stage, unit)  # type: ignore[arg-type]
-    assert sum(one.known_micro_usd for one in parts.values()) == pytest.approx(whole.known_micro_usd, abs=len(parts))
-    assert sum(one.gpu_hours for one in parts.values()) == pytest.approx(whole.gpu_hours)
+    whole = total(within(told.charges, Scope()))
+    parts = over_time(told.charges, lambda row: row.stage, unit)  # type: ignore[arg-type]
+    assert sum(one.known_micro_usd for one in parts.groups.values()) == pytest.approx(
+        whole.known_micro_usd, abs=len(parts.groups)
+    )
+    assert sum(one.gpu_hours for one in parts.groups.values()) == pytest.approx(whole.gpu_hours)
+    assert sum(one.known_micro_usd for one in parts.whole.values()) == pytest.approx(whole.known_micro_usd, abs=40)
     cuts = [noon - 30 * DAY, noon + 4 * HOUR, noon + 5 * HOUR + timedelta(microseconds=1), noon + 30 * DAY]
-    within = [total(told.charges, Scope(start=start, end=end)) for start, end in pairwise(cuts)]
-    assert sum(one.known_micro_usd for one in within) == pytest.approx(whole.known_micro_usd, abs=3)
-    assert sum(one.cpu_hours for one in within) == pytest.approx(whole.cpu_hours)
+    pieces = [total(within(told.charges, Scope(start=start, end=end))) for start, end in pairwise(cuts)]
+    assert sum(one.known_micro_usd for one in pieces) == pytest.approx(whole.known_micro_usd, abs=3)
+    assert sum(one.cpu_hours for one in pieces) == pytest.approx(whole.cpu_hours)
 
 
 def test_the_scope_holds_for_verticals_teams_scales_and_builds(busy: Ledger, noon: datetime) -> None:
     told = snapshot(busy)
-    assert total(told.charges, Scope(vertical="real_estate")).micro_usd == 7 * 80_000 + 1_000_001
-    assert total(told.charges, Scope(team="homes")).micro_usd == 7 * 80_000
-    assert total(told.charges, Scope(scale="smoke")).cpu_hours == 7
-    assert total(told.charges, Scope(build="c")).cpu_hours == 7
-    assert total(told.charges, Scope(vertical="nobody's")).micro_usd == 0
-    assert bounds(told.charges, Scope(vertical="nobody's")) is None
-    assert bounds(told.charges, Scope(build="c2")) == (noon + DAY, noon + DAY + 7 * HOUR)
+    assert total(within(told.charges, Scope(vertical="real_estate"))).micro_usd == 7 * 80_000 + 1_000_001
+    assert total(within(told.charges, Scope(team="homes"))).micro_usd == 7 * 80_000
+    assert total(within(told.charges, Scope(scale="smoke"))).cpu_hours == 7
+    assert total(within(told.charges, Scope(build="c"))).cpu_hours == 7
+    assert total(within(told.charges, Scope(vertical="nobody's"))).micro_usd == 0
+    assert bounds(within(told.charges, Scope(vertical="nobody's"))) is None
+    assert bounds(within(told.charges, Scope(build="c2"))) == (noon + DAY, noon + DAY + 7 * HOUR)
 
 
 def test_what_has_no_price_is_unknown(ledger: Ledger, noon: datetime) -> None:
     held(ledger, noon, 2, device="mystery")
-    spent = total(snapshot(ledger).charges, Scope())
+    spent = total(within(snapshot(ledger).charges, Scope()))
     assert (spent.micro_usd, spent.known_micro_usd, spent.unpriced_hours) == (None, 0, 2)
 
 
@@ -167,7 +170,7 @@ def test_the_plan_is_set_beside_what_was_booked(busy: Ledger, noon: datetime) ->
 
 def test_a_reader_changes_nothing(busy: Ledger, url: str) -> None:
     reader = open_for_reading(url)
-    assert total(snapshot(reader).charges, Scope()) == total(snapshot(busy).charges, Scope())
+    assert total(within(snapshot(reader).charges, Scope())) == total(within(snapshot(busy).charges, Scope()))
     with pytest.raises(LedgerError, match="read-only"):
         reader.start_build("b9", "finance", "local", "r")
 
@@ -225,6 +228,6 @@ def read_as_nobody(url: str, answer: Connection) -> None:
 
 
 def test_an_empty_snapshot_breaks_nothing() -> None:
-    assert total(EMPTY.charges, Scope()).micro_usd == 0
+    assert total(within(EMPTY.charges, Scope())).micro_usd == 0
     assert planned(EMPTY, Scope()) == []
     assert burns(Snapshot(()), Scope(), datetime(2026, 1, 1, tzinfo=UTC)) == []
