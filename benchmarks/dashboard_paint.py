@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 from benchmarks.ledger_scale import fill
 from ledger import Ledger
 from ledger.budgets import set_budget
+from tests.chromium import chromium, missing
 from tests.ledger.postgres import start_or_skip
 
 CHECKOUT = Path(__file__).parent.parent
@@ -41,12 +41,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     told = parser.parse_args()
+    if missing():
+        raise SystemExit("no chromium on this machine")
     with tempfile.TemporaryDirectory(prefix="dashboard-paint-") as folder, ledger_url(told.database, folder) as url:
         ledger = Ledger.open(url, spool=Path(folder) / "spool")
         events = fill(ledger, told.events, told.leases)
         set_budget(ledger, "everything", 1_000_000_000)
         found: dict[str, Any] = {"events": events, "leases": told.leases, "database": told.database}
-        with browser(folder) as driven:
+        with chromium(Path(folder) / "profile") as driven:
             for page in PAGES:
                 with served(folder, url) as address:
                     found[f"/{page}"] = measure(driven, f"{address}{page}", ledger, told.runs)
@@ -97,27 +99,6 @@ def served(folder: str, url: str) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-@contextmanager
-def browser(folder: str) -> Iterator[Any]:
-    """A headless Chromium with a profile of its own."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        raise SystemExit("no chromium on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
-                 f"user-data-dir={folder}/profile", "window-size=1280,900"):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    driven = webdriver.Chrome(options=options, service=Service(driver))
-    try:
-        yield driven
-    finally:
-        driven.quit()
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ def _burn(told: Snapshot, row: dict[str, Any], now: datetime) -> Burn:
     start, end = (None, None) if timeless else period_bounds(row["period"], now)
     scope = Scope(names["vertical"], names["team"], "", names["build"], start, end)
     rows = within(told.charges, scope)
+    if row["scope"] == "build":  # a scope takes the first letters, a budget is over one build
+        rows = [one for one in rows if one.build_id == row["scope_value"]]
     seen = bounds(rows)
     first = start or (seen[0] if seen else None)
     unit = unit_for(first, seen[1]) if first is not None and seen is not None else "day"

@@ -122,6 +122,12 @@ def _mark(connection: Connection) -> Mark:
     return tuple(int(one or 0) for one in connection.execute(select(*asked, *counts)).one())
 
 
+def builds(ledger: Ledger) -> Sequence[BuildRow]:
+    """The builds alone, newest first: what a page offers to choose from. Raises LedgerError."""
+    with ledger.reading() as connection:
+        return _builds(connection)
+
+
 def _builds(connection: Connection) -> Sequence[BuildRow]:
     columns = (build.c.id, build.c.vertical, build.c.scale, build.c.team, build.c.started_at)
     query = select(*columns).order_by(build.c.started_at.desc(), build.c.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from contracts.errors import InputError
 from flows.attribution import BuildCost, cost_of
 from flows.dashboard.amounts import amount, plain
@@ -10,7 +12,9 @@ from flows.dashboard.page import MOST_ROWS, Page, builds_in, empty, groups, save
 from flows.dashboard.query import Query
 from flows.dashboard.source import Records, Source
 from ledger import Ledger
+from ledger.artifact_costs import artifact_costs
 from ledger.breakdown import break_down, total, within
+from ledger.promotions import Promotion, promotions
 from ledger.report import build_lines, build_totals, estimate_lines
 from ledger.snapshot import BuildRow
 
@@ -41,6 +45,7 @@ def attribution(source: Source, query: Query) -> Page:
             "spent": spent,
             "stages": stages,
             "artifacts": [(*key, one, spared.get(key[0], (0.0, 0))) for key, one in costly[:MOST_ROWS]],
+            "costs": artifact_costs(books, [artifact for (artifact, _), _ in costly[:MOST_ROWS]]),
             "left_out": max(0, len(costly) - MOST_ROWS),
             "served": served,
             "known": records.nodes,
@@ -68,6 +73,7 @@ def build(source: Source, query: Query, build_id: str) -> Page:
         f"Begun {row.started_at:%Y-%m-%d %H:%M} UTC, last heard of {totals.last_seen_at:%Y-%m-%d %H:%M}.",
         {
             "row": row,
+            "promotions": _promotions(books, row),
             "totals": totals,
             "lines": [(line, planned.get((line.stage, line.device))) for line in build_lines(books, build_id)],
             "served": served,
@@ -75,6 +81,20 @@ def build(source: Source, query: Query, build_id: str) -> Page:
             "report": str(report) if "/" not in build_id and report.is_file() else "",
         },
     )
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A name that a build was given, and whether it still goes by it."""
+
+    promotion: Promotion
+    counts: bool
+
+
+def _promotions(books: Ledger, row: BuildRow) -> list[Promoted]:
+    every = promotions(books, row.vertical)
+    last = {one.name: one for one in reversed(every)}
+    return [Promoted(one, last[one.name] == one) for one in every if one.build_id == row.id]
 
 
 def _served(books: Ledger, records: Records, builds: list[BuildRow]) -> list[BuildCost]:

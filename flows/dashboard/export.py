@@ -52,7 +52,7 @@ def export(source: Source, query: Query, folder: Path) -> int:
 def pages(source: Source, query: Query) -> Iterator[tuple[str, str]]:
     """File names and pages: the panels for all verticals and for each, then every build and artifact."""
     told = source.told()
-    offered = choices(told)
+    offered = choices(told.builds)
     verticals = offered["vertical"] if "vertical" not in query.words and len(offered["vertical"]) > 1 else ()
     builds = builds_in(told, query.scope)[:MOST_BUILDS]
     paged = frozenset(one.id for one in builds)

@@ -67,6 +67,7 @@ def lineage(source: Source, query: Query) -> Page:
     """The graph of one build: the one asked for, else the newest in the filter that made something."""
     told, records, books = source.told(), source.records(), source.ledger()
     builds = [one for one in builds_in(told, query.scope) if records.stages.get(one.id)]
+    builds = [one for one in builds if one.id == query.scope.build] or builds
     if not builds:
         known = sorted(records.nodes) if not query.words else []
         if not known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -17,7 +17,7 @@ from flows.dashboard import amounts
 from flows.dashboard.page import Page
 from flows.dashboard.query import PAGES, Links, Query
 from flows.report import count, plain, seconds
-from ledger.snapshot import BuildRow, Snapshot
+from ledger.snapshot import BuildRow
 
 HERE = Path(__file__).parent
 BUILDS_OFFERED = 200
@@ -54,10 +54,10 @@ class Frame:
         return policy(scripts=False)
 
 
-def choices(told: Snapshot) -> dict[str, tuple[str, ...]]:
+def choices(builds: Sequence[BuildRow]) -> dict[str, tuple[str, ...]]:
     """What the filter offers."""
     return {
-        name: tuple(sorted({value for one in told.builds if (value := getattr(one, name))}))
+        name: tuple(sorted({value for one in builds if (value := getattr(one, name))}))
         for name in ("vertical", "team", "scale")
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs
 
 import uvicorn
@@ -26,7 +27,7 @@ from flows.dashboard.page import Page
 from flows.dashboard.query import Query, ServedLinks, parse
 from flows.dashboard.render import BUILDS_OFFERED, Frame, choices, policy, render, script
 from flows.dashboard.source import Source
-from ledger.snapshot import EMPTY
+from ledger.snapshot import BuildRow
 
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]", "::1"]
 COOKIE = "stillroom_dashboard"
@@ -80,7 +81,7 @@ def serve(source: Source, host: str, port: int, key: SecretStr, told: Callable[[
     config = uvicorn.Config(
         application(source, key, loopback), log_level="warning", access_log=False, server_header=False, lifespan="off"
     )
-    with held:
+    with held, contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[held])
 
 
@@ -157,15 +158,16 @@ def _message(error: StillroomError) -> Page:
 
 
 def _drawn(source: Source, query: Query, page: Page, path: str) -> Response:
+    builds: Sequence[BuildRow]
     try:
-        told = EMPTY if page.template == "message" else source.told()
+        builds = () if page.template == "message" else source.builds()
         ledger = source.name
     except StillroomError:
-        told, ledger = EMPTY, "unread"
+        builds, ledger = (), "unread"
     asks = page.template not in ("message", "artifact", "build")
     frame = Frame(
         query, ServedLinks(query), source.now(), ledger, path,
-        filters=asks, builds=told.builds[:BUILDS_OFFERED], offered=choices(told),
+        filters=asks, builds=tuple(builds[:BUILDS_OFFERED]), offered=choices(builds),
     )  # fmt: skip
     headers = {"Content-Security-Policy": f"{policy(scripts=page.live)}; frame-ancestors 'none'"}
     return HTMLResponse(render(page, frame), page.status, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from flows.store import Store
 from ledger import Ledger
 from ledger.database import sqlite_file
 from ledger.reading import open_for_reading
-from ledger.snapshot import EMPTY, Snapshot, snapshot
+from ledger.snapshot import EMPTY, BuildRow, Snapshot, builds, snapshot
 
 LINES, PROGRESS, CARD = "lines.json", "progress.json", "card.json"
 
@@ -126,6 +127,11 @@ class Source:
             books = self.ledger()
             self._told = EMPTY if books is None else snapshot(books, self._told)
             return self._told
+
+    def builds(self) -> Sequence[BuildRow]:
+        """The builds alone, without reading all the rest. Raises LedgerError."""
+        books = self.ledger()
+        return () if books is None else builds(books)
 
     def records(self) -> Records:
         """The store's records as of now."""

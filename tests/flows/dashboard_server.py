@@ -21,7 +21,9 @@ def dashboard_of(settings: Settings, key: SecretStr = NO_KEY, *, loopback: bool 
     """Its address, without a slash at the end."""
     held = socket.socket()
     held.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application(Source(settings), key, loopback), log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        application(Source(settings), key, loopback), log_level="warning", lifespan="off", timeout_keep_alive=3600
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [held]}, daemon=True)
     thread.start()
@@ -31,5 +33,5 @@ def dashboard_of(settings: Settings, key: SecretStr = NO_KEY, *, loopback: bool 
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join()
         held.close()

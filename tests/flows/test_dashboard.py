@@ -22,7 +22,7 @@ from flows.dashboard.source import Source
 from flows.settings import NO_KEY, Settings
 from tests.flows.dashboard_sample import CHAIN, HOSTILE, fp, open_a_lease, sample_home
 from tests.flows.dashboard_server import dashboard_of
-from tests.ledger.test_ledger_migration import first_revision
+from tests.ledger.test_ledger_migration import earlier
 
 PANELS = ["/", *(f"/{name}" for name in PAGES if name != "overview")]
 KEY = SecretStr("k" * 32)
@@ -62,7 +62,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def site(settings: Settings) -> Iterator[httpx.Client]:
-    with dashboard_of(settings) as url, httpx.Client(base_url=url) as client:
+    with dashboard_of(settings) as url, httpx.Client(base_url=url, timeout=None) as client:
         yield client
 
 
@@ -173,7 +173,7 @@ def test_the_advisor_speaks(site: httpx.Client) -> None:
 
 def test_running_leases_are_listed(tmp_path: Path) -> None:
     settings = sample_home(tmp_path / "home")
-    with dashboard_of(settings) as url, httpx.Client(base_url=url) as client:
+    with dashboard_of(settings) as url, httpx.Client(base_url=url, timeout=None) as client:
         assert headline(client.get("/running").text) == "Nothing is running"
         open_a_lease(settings)
         page = client.get("/running").text
@@ -184,7 +184,7 @@ def test_running_leases_are_listed(tmp_path: Path) -> None:
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     settings = sample_home(tmp_path / "home", hostile=True)
-    with dashboard_of(settings) as url, httpx.Client(base_url=url) as client:
+    with dashboard_of(settings) as url, httpx.Client(base_url=url, timeout=None) as client:
         for path in PANELS:
             page = client.get(path, params={"vertical": HOSTILE} if path == "/spend" else {})
             assert page.status_code == 200
@@ -217,7 +217,7 @@ def test_other_addresses_want_a_key(settings: Settings) -> None:
 
 
 def test_the_key_opens_the_pages(settings: Settings) -> None:
-    with dashboard_of(settings, KEY, loopback=False) as url, httpx.Client(base_url=url) as client:
+    with dashboard_of(settings, KEY, loopback=False) as url, httpx.Client(base_url=url, timeout=None) as client:
         for path in ("/", "/spend", "/static/live.js", "/artifacts/x"):
             refused = client.get(path)
             assert (refused.status_code, "15.54" in refused.text) == (401, False)
@@ -238,7 +238,7 @@ def test_a_port_in_use_is_told(settings: Settings) -> None:
 
 
 def test_no_ledger_yet_is_a_page_that_helps(tmp_path: Path) -> None:
-    with dashboard_of(Settings(home=tmp_path / "home")) as url, httpx.Client(base_url=url) as client:
+    with dashboard_of(Settings(home=tmp_path / "home")) as url, httpx.Client(base_url=url, timeout=None) as client:
         for path in PANELS:
             page = client.get(path)
             assert page.status_code == 200
@@ -248,12 +248,12 @@ def test_no_ledger_yet_is_a_page_that_helps(tmp_path: Path) -> None:
 
 
 def test_an_older_ledger_is_refused_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first_revision(f"sqlite:///{tmp_path}/home/ledger.sqlite3")
+    earlier(f"sqlite:///{tmp_path}/home/ledger.sqlite3", "0001")
     monkeypatch.setenv("STILLROOM_HOME", str(tmp_path / "home"))
     with pytest.raises(LedgerError, match="stillroom ledger moves it forward"):
         stillroom("dashboard", "--port", "0")
     with dashboard_of(Settings(home=tmp_path / "home")) as url:
-        answer = httpx.get(url)
+        answer = httpx.get(url, timeout=None)
         assert (answer.status_code, "has an earlier schema" in answer.text) == (503, True)
 
 
@@ -261,6 +261,7 @@ def stillroom(*words: str) -> str:
     result = CliRunner().invoke(app, list(words))
     if isinstance(result.exception, StillroomError):
         raise result.exception
+    assert result.exception is None, result.output
     return result.output
 
 
