@@ -146,6 +146,49 @@ class TextCounts(Report):
     numbers_before: int
     numbers_after: int
     """Numbers in the text before and after personal data was taken out."""
+    action: str = ""
+    """What is done to personal data: ``mask``, ``reject`` or ``keep``."""
+    quality: dict[str, list[int]] = Field(default_factory=dict)
+    """Measure to documents by tenths of its range: first those that kept the quality rules, then those that fell."""
+
+
+class NearDuplicates(Report):
+    """How near-duplicates were looked for within one source, and what it lost to them."""
+
+    compared: int
+    removed: int
+    clusters: int
+    """Of two documents or more."""
+    ceiling: float
+    """The share of the compared that a source may lose; above it the stage fails."""
+    figures_tell_apart: bool
+    """Documents with different figures are no copies."""
+    boilerplate: int
+    """Runs of words that stand in so many of the source's documents that they do not count."""
+
+
+class SplitSides(Report):
+    """Both sides of the split, as they were checked over the files that were written."""
+
+    training: int
+    heldout: int
+    exam_documents: int
+    """Documents of which evaluation items are made."""
+    exam_entities: int
+    """What these documents are about: nothing on them is trained on."""
+    holdout_from: str = ""
+    """Documents dated from then on are not trained on."""
+
+
+class EvaluationTexts(Report):
+    """What was looked for in the text to train on."""
+
+    items: dict[str, int]
+    """Task to evaluation texts."""
+    words: int
+    """Length of the n-grams."""
+    coverage: float
+    """Share of an item's own n-grams from which on a document falls."""
 
 
 class LayerLine(Report):
@@ -186,6 +229,13 @@ class CurationCard(Report):
     places_and_years: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Jurisdiction to year to accepted documents."""
     lengths: list[LengthBin] = Field(default_factory=list)
+    vertical: str = ""
+    explanations: dict[str, str] = Field(default_factory=dict)
+    """Reason to what it means, with the thresholds in force."""
+    near_duplicates: dict[str, NearDuplicates] = Field(default_factory=dict)
+    """By source."""
+    split: SplitSides | None = None
+    evaluation_texts: EvaluationTexts | None = None
     layers: list[LayerLine] = Field(default_factory=list)
     """Of an inbox: what each of its layers brought, in order; samples and pairs are of the last one."""
 

@@ -12,13 +12,16 @@ import pyarrow.compute as pc
 
 from contracts.documents import ChatExample, PreferencePair
 from contracts.errors import GateError
-from contracts.reports import CurationCard, SourceCount
+from contracts.reports import CurationCard, EvaluationTexts, NearDuplicates, SourceCount, SplitSides
 from data_curation.candidates import Book
 from data_curation.duplicates import SAMPLES, Pair
 from data_curation.guard import Compared
+from data_curation.reasons import explained
+from data_curation.splitting import entity_key
 from data_curation.spool import Found
 from data_curation.text_steps import text_counts
 from recipes.schema import Source
+from recipes.stage_sections import CurateSection
 
 WRITTEN = "CC0-1.0, written"
 
@@ -43,15 +46,16 @@ class Outcome:
     """What stays of each source, on both sides of the split."""
     examples: Examples
     duplicates: list[Pair]
-    clusters: Counter[str]
     compared: dict[str, Compared]
     """Source to how its near-duplicates were found."""
     alarms: list[str]
+    near: dict[str, NearDuplicates]
     missing: list[str]
 
 
-def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> CurationCard:
+def card_of(section: CurateSection, book: Book, outcome: Outcome) -> CurationCard:
     """The card; raises GateError where a source's accepted and rejected documents do not add up to those read."""
+    sources, curation = section.sources, section.curation
     accepted: Counter[tuple[str, bool]] = Counter()
     chars: Counter[tuple[str, bool]] = Counter()
     licences: Counter[str] = Counter()
@@ -77,7 +81,9 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
                 accepted=accepted[key],
                 rejected=dict(sorted(rejected.items())),
                 accepted_chars=chars[key],
-                near_duplicate_clusters=0 if synthetic else outcome.clusters[source],
+                near_duplicate_clusters=outcome.near[source].clusters
+                if source in outcome.near and not synthetic
+                else 0,
             )
         )
     examples = outcome.examples
@@ -95,7 +101,31 @@ def card_of(sources: dict[str, Source], book: Book, outcome: Outcome) -> Curatio
         cluster_alarms=outcome.alarms,
         example_rejects=dict(sorted(book.example_rejects.items())),
         missing=outcome.missing,
-        texts={name: text_counts(tally) for name, tally in book.texts.items()},
+        texts={name: text_counts(tally, sources[name].personal_data or curation.personal_data)
+               for name, tally in book.texts.items()},
+        vertical=section.vertical,
+        explanations=explained((one for table in counts for one in table.rejected), curation, section.quality_rules),
+        near_duplicates=outcome.near,
+        split=_sides(section, outcome),
+        evaluation_texts=EvaluationTexts(
+            items=_by_task({one.document_id: one for one in [*examples.evaluation, *examples.general]}.values()),
+            words=curation.decontamination_words,
+            coverage=curation.decontamination_coverage,
+        ),
+    )  # fmt: skip
+
+
+def _sides(section: CurateSection, outcome: Outcome) -> SplitSides:
+    """The sides as they lie in the shards; the questions of a general suite are on neither."""
+    suites = {task.source for task in section.tasks.values() if task.suite == "general"}
+    spools = [spool for name, spool in outcome.found.items() if name not in suites]
+    asked = {one.document_id: one.entity for one in outcome.examples.evaluation}
+    return SplitSides(
+        training=sum(int(np.count_nonzero(spool.stays & ~spool.heldout)) for spool in spools),
+        heldout=sum(int(np.count_nonzero(spool.stays & spool.heldout)) for spool in spools),
+        exam_documents=len(asked),
+        exam_entities=len({entity_key(entity) for entity in asked.values() if entity}),
+        holdout_from=section.curation.holdout_from,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,31 +13,41 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from contracts.reports import CurationCard, SourceCount
-from data_curation.card_samples import cluster_sizes, made, rejects
+from data_curation.card_samples import SAMPLES, Alike, Cluster, Removed, Samples
+from data_curation.quality_bins import BINS, MEASURES
 
 HERE = Path(__file__).parent
 YEARS_SHOWN = 15
+Run = tuple[bool, str]
+"""Whether the words are the other text's too, and the words."""
 
 
-def render_card(card: CurationCard, folder: Path | None) -> str:
-    """The page of a card; samples are read from the files in ``folder``, where there is one."""
+def write_card(out_dir: Path, card: CurationCard, samples: Samples) -> None:
+    """card.json, samples.json and card.html."""
+    (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
+    (out_dir / SAMPLES).write_text(samples.model_dump_json(indent=1), encoding="utf-8")
+    (out_dir / "card.html").write_text(render_card(card, samples), encoding="utf-8")
+
+
+def render_card(card: CurationCard, samples: Samples) -> str:
+    """The page of a card with its samples."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(count=count, chars=chars, share=share)
-    removed, alike = rejects(folder, card) if folder else ([], [])
     return environment.get_template("card_page.html.jinja").render(
         card=card,
         style=Markup((HERE / "card_page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         totals=_totals(card),
         reasons=_reasons(card),
         most=_most(card),
-        clusters=cluster_sizes(folder) if folder else {},
-        removed=removed,
-        alike=alike,
-        made=made(folder) if folder else [],
+        samples=samples,
+        alike=[_alike(one) for one in samples.pairs if one.kept_text and one.removed_text],
+        clusters=[_cluster(one) for one in samples.clusters],
+        removed=_by_reason(samples.removed),
         kinds=_kinds(card),
         years=_years(card.places_and_years),
+        quality=_quality(card),
         personal=_by_name({name: one.personal_data for name, one in card.texts.items()}),
         stayed=_by_name({name: one.kept for name, one in card.texts.items()}),
         languages=_by_name({name: one.languages for name, one in card.texts.items()}),
@@ -63,15 +75,23 @@ def share(part: float, whole: float) -> str:
 
 
 def _totals(card: CurationCard) -> dict[str, int]:
-    covered = [one for one in card.coverage if one.documents]
+    near = card.near_duplicates.values()
     return {
         "read": sum(one.read for one in card.sources),
         "accepted": sum(one.accepted for one in card.sources),
         "accepted_tokens": sum(one.accepted_tokens for one in card.sources),
         "tokens": sum(_tokens(one) for one in card.sources),
+        "rejected_tokens": sum(sum(one.rejected_tokens.values()) for one in card.sources),
         "train": sum(card.train_examples.values()),
         "eval": sum(card.eval_examples.values()),
-        "covered": len(covered),
+        "covered": sum(one.documents > 0 for one in card.coverage),
+        "contaminated": sum(one.rejected.get("contaminated", 0) for one in card.sources),
+        "compared": sum(one.compared for one in near),
+        "copies": sum(one.removed for one in near),
+        "personal": sum(sum(one.personal_data.values()) for one in card.texts.values()),
+        "kept": sum(sum(one.kept.values()) for one in card.texts.values()),
+        "numbers_before": sum(one.numbers_before for one in card.texts.values()),
+        "numbers_after": sum(one.numbers_after for one in card.texts.values()),
     }
 
 
@@ -80,18 +100,24 @@ def _tokens(source: SourceCount) -> int:
 
 
 def _reasons(card: CurationCard) -> list[dict[str, Any]]:
-    """A line a reason and source, the most frequent reason first."""
+    """A row a reason, the most frequent first: its meaning, totals, and the sources that lost documents by it."""
     totals: Counter[str] = Counter()
     for source in card.sources:
         totals.update(source.rejected)
     return [
-        {"reason": reason, "source": source.source + (", written" if source.synthetic else ""), "read": source.read,
-         "documents": source.rejected[reason], "tokens": source.rejected_tokens.get(reason, 0), "total": total,
-         "first": number == 0}
-        for reason, total in totals.most_common()
-        for number, source in enumerate(
-            sorted((s for s in card.sources if reason in s.rejected), key=lambda s: -s.rejected[reason]))
+        {"reason": reason, "told": card.explanations.get(reason, ""), "documents": documents,
+         "tokens": sum(one.rejected_tokens.get(reason, 0) for one in card.sources),
+         "sources": sorted(((one.source + (", written" if one.synthetic else ""), one.rejected[reason], one.read)
+                            for one in card.sources if reason in one.rejected), key=lambda row: (-row[1], row[0]))}
+        for reason, documents in totals.most_common()
     ]  # fmt: skip
+
+
+def _by_reason(removed: list[Removed]) -> dict[str, list[Removed]]:
+    found: dict[str, list[Removed]] = {}
+    for one in removed:
+        found.setdefault(one.reason, []).append(one)
+    return found
 
 
 def _most(card: CurationCard) -> dict[str, int]:
@@ -124,6 +150,23 @@ def _years(places: dict[str, dict[str, int]]) -> dict[str, Any]:
     return {"heads": heads, "rows": rows, "most": max((n for row in rows.values() for n in row), default=1) or 1}
 
 
+def _quality(card: CurationCard) -> list[dict[str, Any]]:
+    """A chart a measure: columns of documents that kept the rules and of those that fell, over all sources."""
+    charts = []
+    for name, (_, per, end) in MEASURES.items():
+        lists = [one.quality[name] for one in card.texts.values() if name in one.quality]
+        if not lists:
+            continue
+        sums = [sum(column) for column in zip(*lists, strict=True)]
+        columns = list(zip(sums[:BINS], sums[BINS:], strict=True))
+        heads = [
+            f"{100 * place // BINS} %" if per and end == 1 else f"{int(end * place / BINS)}" for place in range(BINS)
+        ]
+        most = max(kept + fell for kept, fell in columns) or 1
+        charts.append({"name": name, "columns": list(zip(heads, columns, strict=True)), "most": most})
+    return charts
+
+
 def _by_name(tables: dict[str, Mapping[str, int]] | dict[str, dict[str, int]]) -> list[tuple[str, int, str]]:
     """Name, total, and the sources it is from; the most frequent first."""
     totals: Counter[str] = Counter()
@@ -133,3 +176,40 @@ def _by_name(tables: dict[str, Mapping[str, int]] | dict[str, dict[str, int]]) -
         (name, total, ", ".join(f"{source} {table[name]:,}" for source, table in tables.items() if table.get(name)))
         for name, total in totals.most_common()
     ]
+
+
+def _alike(pair: Alike) -> dict[str, Any]:
+    """A pair with each text in runs of words."""
+    kept, removed = _marked(pair.kept_text, pair.removed_text)
+    return {
+        "kept": pair.kept,
+        "removed": pair.removed,
+        "jaccard": pair.jaccard,
+        "kept_runs": kept,
+        "removed_runs": removed,
+    }
+
+
+def _cluster(cluster: Cluster) -> dict[str, Any]:
+    """A cluster with the texts of those that fell in runs of words, beside the one that stayed."""
+    fell = [(name, _marked(cluster.kept_text, text)[1]) for name, text in cluster.fell]
+    return {"kept": cluster.kept, "documents": cluster.documents, "text": cluster.kept_text, "fell": fell,
+            "more": cluster.documents - 1 - len(fell)}  # fmt: skip
+
+
+def _marked(one: str, other: str) -> tuple[list[Run], list[Run]]:
+    first, second = (re.findall(r"\S+\s*", text) for text in (one, other))
+    bare, other_bare = ([word.strip() for word in words] for words in (first, second))
+    blocks = difflib.SequenceMatcher(None, bare, other_bare, autojunk=False).get_matching_blocks()
+    return _runs(first, [(b.a, b.size) for b in blocks]), _runs(second, [(b.b, b.size) for b in blocks])
+
+
+def _runs(words: list[str], same: list[tuple[int, int]]) -> list[Run]:
+    """Words in runs: those that stand in the other text too, and those between them."""
+    runs: list[Run] = []
+    place = 0
+    for start, size in same:
+        runs += [(False, "".join(words[place:start]))] if start > place else []
+        runs += [(True, "".join(words[start : start + size]))] if size else []
+        place = start + size
+    return runs

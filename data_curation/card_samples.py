@@ -1,37 +1,54 @@
-"""What the card shows of the documents themselves: what was removed and why, and near-duplicates side by side."""
+"""What a card shows of the documents themselves, as data: what was removed and why, near-duplicates and clusters side
+by side, evaluation texts where they were found, and what was made.
+
+They lie beside the card as ``samples.json``, so that the card of an inbox can show those of all its layers without a
+look at their documents.
+"""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.documents import ChatExample, PreferencePair, read_jsonl
 from contracts.reports import CurationCard
 from data_curation.dataset import ROW_GROUP
 from data_curation.trace import FILE
 
-REJECTS_READ = 100_000
+SAMPLES = "samples.json"
 SAMPLE_CHARS = 700
+SIDE_CHARS = 1_400
+AROUND_CHARS = 160
 PAIRS = 6
+CLUSTERS = 3
+MEMBERS = 3
+LEAKS = 6
 A_REASON = 2
-Run = tuple[bool, str]
-"""Whether the words are the other text's too, and the words."""
+JSON_TEXT = rb'"((?:[^"\\]|\\.)*)"'
+HEAD = re.compile(rb'\{"id": %s, "source": %s, "stage": %s, "reason": %s' % ((JSON_TEXT,) * 4))
+"""How a line of rejected.jsonl begins: the others need no parsing."""
+MATCH = re.compile(r"(\d+%) of (.+) \((\d+) n-grams\): (.*)", re.DOTALL)
+"""How a document that holds an evaluation text tells of it (``shards.told_of``)."""
 
 
-@dataclass(frozen=True)
-class Removed:
+class Part(BaseModel):
+    """Base of all samples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Removed(Part):
     """One removed document."""
 
     id: str
@@ -41,99 +58,218 @@ class Removed:
     text: str
 
 
-@dataclass(frozen=True)
-class Alike:
-    """Two near-duplicates; each text in runs of words."""
+class Alike(Part):
+    """Two near-duplicates. The text of one that lies in an earlier layer is empty."""
 
     kept: str
     removed: str
     jaccard: float
-    kept_runs: list[Run]
-    removed_runs: list[Run]
+    kept_text: str = ""
+    removed_text: str = ""
 
 
-@dataclass(frozen=True)
-class Shown:
+class Cluster(Part):
+    """The document that stayed, and the first of those that fell beside it."""
+
+    kept: str
+    documents: int
+    """In all, the kept one among them."""
+    kept_text: str = ""
+    fell: list[tuple[str, str]] = Field(default_factory=list)
+    """Id and text."""
+
+
+class Leak(Part):
+    """A document that held an evaluation text."""
+
+    id: str
+    source: str
+    item: str
+    share: str
+    """Of the item's own n-grams, in per cent."""
+    ngrams: int
+    before: str
+    span: str
+    """From the first to the last n-gram that matches, cut to 300 characters."""
+    after: str
+    item_text: str = ""
+    answer: str = ""
+
+
+class Shown(Part):
     """A sample of something made: a title and its text."""
 
     title: str
     text: str
 
 
-def rejects(folder: Path, card: CurationCard) -> tuple[list[Removed], list[Alike]]:
-    """Two documents a source and reason, and the least alike near-duplicates whose texts are at hand."""
-    wanted = {removed: (kept, jaccard) for kept, removed, jaccard in card.duplicate_samples[:PAIRS]}
-    seen: Counter[tuple[str, str]] = Counter()
-    samples: list[Removed] = []
-    texts: dict[str, str] = {}
-    with (folder / "rejected.jsonl").open(encoding="utf-8") as lines:
-        for line in islice(lines, REJECTS_READ):
-            told = json.loads(line)
-            if told["id"] in wanted and told["stage"] == "duplicates":
-                texts[told["id"]] = told["text"]
-            seen[told["source"], told["reason"]] += 1
-            if seen[told["source"], told["reason"]] <= A_REASON:
-                text = told["text"][:SAMPLE_CHARS]
-                samples.append(Removed(told["id"], told["source"], told["reason"], told["detail"], text))
-    kept = texts_of(folder, [wanted[removed][0] for removed in texts])
-    pairs = [
-        _alike(wanted[removed][0], removed, wanted[removed][1], kept[wanted[removed][0]], text)
-        for removed, text in texts.items()
-        if wanted[removed][0] in kept
-    ]
-    return sorted(samples, key=lambda one: (one.reason, one.source)), sorted(pairs, key=lambda one: one.jaccard)
+class Samples(Part):
+    """All that a card shows of the documents."""
+
+    removed: list[Removed] = Field(default_factory=list)
+    pairs: list[Alike] = Field(default_factory=list)
+    clusters: list[Cluster] = Field(default_factory=list)
+    sizes: dict[int, int] = Field(default_factory=dict)
+    """Documents in a cluster of near-duplicates to the number of such clusters."""
+    leaks: list[Leak] = Field(default_factory=list)
+    made: list[Shown] = Field(default_factory=list)
 
 
-def texts_of(folder: Path, ids: Iterable[str]) -> dict[str, str]:
+def samples_of(folder: Path, card: CurationCard) -> Samples:
+    """The samples of a curated corpus: its files are read once, whatever their size."""
+    pairs = {removed: (kept, jaccard) for kept, removed, jaccard in card.duplicate_samples[:PAIRS]}
+    sizes, clusters = _clusters(folder)
+    wanted = {*pairs, *(one for members in clusters.values() for one, _ in members)}
+    rejects = _rejects(folder, wanted)
+    fell = {one["id"]: one["text"] for one in rejects if one["id"] in wanted and one["stage"] == "duplicates"}
+    kept = texts_of([folder], [*(one for one, _ in pairs.values()), *clusters])
+    return Samples(
+        removed=_removed(rejects),
+        pairs=[
+            Alike(kept=one, removed=removed, jaccard=jaccard, kept_text=kept.get(one, "")[:SIDE_CHARS],
+                  removed_text=fell.get(removed, "")[:SIDE_CHARS])
+            for removed, (one, jaccard) in pairs.items()
+        ],
+        clusters=[
+            Cluster(kept=one, documents=members[0][1], kept_text=kept.get(one, "")[:SIDE_CHARS],
+                    fell=[(member, fell.get(member, "")[:SIDE_CHARS]) for member, _ in members])
+            for one, members in clusters.items()
+        ],
+        sizes=sizes,
+        leaks=_leaks(folder, rejects),
+        made=_made(folder),
+    )  # fmt: skip
+
+
+def of_layers(folders: Sequence[Path]) -> Samples:
+    """The samples of an inbox, from those of its layers, the newest first; no document is read but kept near-copies."""
+    layers = [read(folder) for folder in reversed(folders)]
+    sizes = sum((Counter(one.sizes) for one in layers), Counter[int]())
+    pairs = sorted((pair for one in layers for pair in one.pairs), key=lambda pair: pair.jaccard)[:PAIRS]
+    clusters = sorted((one for layer in layers for one in layer.clusters), key=lambda one: -one.documents)[:CLUSTERS]
+    without = [one.kept for one in pairs if not one.kept_text] + [one.kept for one in clusters if not one.kept_text]
+    elsewhere = texts_of(folders, without)
+    told = {name: text[:SIDE_CHARS] for name, text in elsewhere.items()}
+    return Samples(
+        removed=_a_few(one for layer in layers for one in layer.removed),
+        pairs=[one.model_copy(update={"kept_text": one.kept_text or told.get(one.kept, "")}) for one in pairs],
+        clusters=[one.model_copy(update={"kept_text": one.kept_text or told.get(one.kept, "")}) for one in clusters],
+        sizes=dict(sorted(sizes.items())),
+        leaks=[leak for one in layers for leak in one.leaks][:LEAKS],
+        made=list({shown.title: shown for one in reversed(layers) for shown in one.made}.values()),
+    )
+
+
+def read(folder: Path) -> Samples:
+    """The samples that lie beside a card; none where there are none."""
+    path = folder / SAMPLES
+    return Samples.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else Samples()
+
+
+def texts_of(folders: Iterable[Path], ids: Iterable[str]) -> dict[str, str]:
     """The texts of accepted documents, each from its shard's row group."""
-    wanted = pc.field("id").isin(pa.array(sorted(set(ids)), pa.string())) & (pc.field("outcome") == "accepted")
-    found: list[dict[str, Any]] = ds.dataset(folder / FILE).to_table(["id", "shard", "row"], filter=wanted).to_pylist()
-    return {
-        one["id"]: pq.ParquetFile(folder / one["shard"])
-        .read_row_group(one["row"] // ROW_GROUP, ["text"])["text"][one["row"] % ROW_GROUP]
-        .as_py()
-        for one in found
-    }
+    wanted = sorted(set(ids))
+    found: dict[str, str] = {}
+    for folder in folders if wanted else ():
+        chosen = pc.field("id").isin(pa.array(wanted, pa.string())) & (pc.field("outcome") == "accepted")
+        rows: list[dict[str, Any]] = (
+            ds.dataset(folder / FILE).to_table(["id", "shard", "row"], filter=chosen).to_pylist()
+        )
+        for one in rows:
+            group = pq.ParquetFile(folder / one["shard"]).read_row_group(one["row"] // ROW_GROUP, ["text"])
+            found[one["id"]] = group["text"][one["row"] % ROW_GROUP].as_py()
+    return found
 
 
-def cluster_sizes(folder: Path) -> dict[int, int]:
-    """Documents in a cluster, the kept one among them, to the number of such near-duplicate clusters."""
+def _rejects(folder: Path, wanted: set[str]) -> list[dict[str, Any]]:
+    """The first of each source and reason, and the documents that are ``wanted``."""
+    names = {json.dumps(one, ensure_ascii=False).encode()[1:-1] for one in wanted}
+    seen: Counter[tuple[bytes, bytes]] = Counter()
+    chosen: list[dict[str, Any]] = []
+    with (folder / "rejected.jsonl").open("rb") as lines:
+        for line in lines:
+            head = HEAD.match(line)
+            if head is None:
+                continue
+            identity, source, stage, reason = head.groups()
+            if stage.startswith(b"examples/"):
+                continue  # an example that was not made: its document stays
+            seen[source, reason] += 1
+            enough = LEAKS if reason == b"contaminated" else A_REASON
+            if seen[source, reason] <= enough or identity in names:
+                chosen.append(json.loads(line))
+    return chosen
+
+
+def _removed(rejects: Iterable[dict[str, Any]]) -> list[Removed]:
+    return _a_few(
+        Removed(**{name: one[name] for name in ("id", "source", "reason", "detail")}, text=one["text"][:SAMPLE_CHARS])
+        for one in rejects
+    )
+
+
+def _a_few(removed: Iterable[Removed]) -> list[Removed]:
+    """A few of each reason and source, in their order."""
+    seen: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for one in removed:
+        seen[one.reason, one.source] += 1
+        if seen[one.reason, one.source] <= A_REASON:
+            kept.append(one)
+    return sorted(kept, key=lambda one: (one.reason, one.source))
+
+
+def _clusters(folder: Path) -> tuple[dict[int, int], dict[str, list[tuple[str, int]]]]:
+    """Sizes of near-duplicate clusters; of the largest the kept document's id to some that fell, each with the size."""
     near = pc.starts_with(pc.field("reason"), "near_duplicate")
-    table = ds.dataset(folder / FILE).to_table(["kept"], filter=near)
-    fallen = Counter(table["kept"].to_pylist())
-    return dict(sorted(Counter(count + 1 for count in fallen.values()).items()))
+    table = ds.dataset(folder / FILE).to_table(["id", "kept"], filter=near)
+    counted = pc.value_counts(table["kept"].combine_chunks())
+    names, sizes = counted.field("values"), counted.field("counts").to_numpy() + 1
+    values, clusters = np.unique(sizes, return_counts=True)
+    largest = [at for at in np.argsort(-sizes, kind="stable")[:CLUSTERS].tolist() if sizes[at] > 2]
+    members = {
+        names[at].as_py(): [
+            (one, int(sizes[at]))
+            for one in table.filter(pc.equal(table["kept"], names[at]))["id"][:MEMBERS].to_pylist()
+        ]
+        for at in largest
+    }
+    return dict(zip(values.tolist(), clusters.tolist(), strict=True)), members
 
 
-def made(folder: Path) -> list[Shown]:
+def _leaks(folder: Path, rejects: Iterable[dict[str, Any]]) -> list[Leak]:
+    found = [(one, told) for one in rejects if one["reason"] == "contaminated" and (told := MATCH.match(one["detail"]))]
+    items = {told[2] for _, told in found[:LEAKS]}
+    asked = {one.id: one for one in _examples(folder, ("eval", "general")) if one.id in items} if items else {}
+    return [_leak(one, told, asked.get(told[2])) for one, told in found[:LEAKS]]
+
+
+def _leak(reject: dict[str, Any], told: re.Match[str], item: ChatExample | None) -> Leak:
+    """The text around the span, as far as it lies in the part of the text that was kept."""
+    before, found, after = reject["text"].partition(told[4])
+    return Leak(
+        id=reject["id"], source=reject["source"], item=told[2], share=told[1], ngrams=int(told[3]), span=told[4],
+        before=before[-AROUND_CHARS:] if found else "", after=after[:AROUND_CHARS],
+        item_text=item.context[:SAMPLE_CHARS] if item else "", answer=item.completion[:SAMPLE_CHARS] if item else "",
+    )  # fmt: skip
+
+
+def _made(folder: Path) -> list[Shown]:
     """One example a task and file, one pair a fault."""
     shown: dict[str, Shown] = {}
     for name in ("train", "eval", "general"):
-        for example in read_jsonl(folder / f"{name}.jsonl", ChatExample):
+        for example in _examples(folder, (name,)):
             title = f"{name}: {example.task}"
             if title not in shown:
-                asked = example.prompt[-1]["content"][: 2 * SAMPLE_CHARS]
-                shown[title] = Shown(title, f"{asked}\n\n-> {example.completion}")
+                asked = example.prompt[-1]["content"][:SIDE_CHARS]
+                shown[title] = Shown(title=title, text=f"{asked}\n\n-> {example.completion}")
     for pair in read_jsonl(folder / "pairs.jsonl", PreferencePair):
         title = f"pair: {pair.task}, {pair.fault}"
         if title not in shown:
-            shown[title] = Shown(title, f"chosen    {pair.chosen}\nrejected  {pair.rejected}")
+            shown[title] = Shown(title=title, text=f"chosen    {pair.chosen}\nrejected  {pair.rejected}")
     return list(shown.values())
 
 
-def _alike(kept: str, removed: str, jaccard: float, one: str, other: str) -> Alike:
-    first, second = (re.findall(r"\S+\s*", text[: 2 * SAMPLE_CHARS]) for text in (one, other))
-    bare, other_bare = ([word.strip() for word in words] for words in (first, second))
-    blocks = difflib.SequenceMatcher(None, bare, other_bare, autojunk=False).get_matching_blocks()
-    return Alike(kept, removed, jaccard, _runs(first, [(b.a, b.size) for b in blocks]),
-                 _runs(second, [(b.b, b.size) for b in blocks]))  # fmt: skip
-
-
-def _runs(words: list[str], same: list[tuple[int, int]]) -> list[Run]:
-    """Words in runs: those that stand in the other text too, and those between them."""
-    runs: list[Run] = []
-    place = 0
-    for start, size in same:
-        runs += [(False, "".join(words[place:start]))] if start > place else []
-        runs += [(True, "".join(words[start : start + size]))] if size else []
-        place = start + size
-    return runs
+def _examples(folder: Path, names: Iterable[str]) -> Iterator[ChatExample]:
+    for name in names:
+        yield from read_jsonl(folder / f"{name}.jsonl", ChatExample)

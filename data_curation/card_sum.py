@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contracts.artifacts import Artifact
-from contracts.reports import Covered, CurationCard, LayerLine, LengthBin, SourceCount, TextCounts
+from contracts.reports import (
+    Covered,
+    CurationCard,
+    EvaluationTexts,
+    LayerLine,
+    LengthBin,
+    NearDuplicates,
+    SourceCount,
+    SplitSides,
+    TextCounts,
+)
 
 COUNTERS = ("train_examples", "student_examples", "eval_examples", "pairs", "licences", "example_rejects")
 """Fields of the card that map names to counts."""
@@ -37,6 +47,11 @@ def card_of_layers(layers: Sequence[Artifact]) -> CurationCard:
         places_and_years=_tables(card.places_and_years for card in cards),
         lengths=_lengths(cards),
         layers=lines,
+        vertical=next((card.vertical for card in cards), ""),
+        explanations={reason: told for card in cards for reason, told in card.explanations.items()},
+        near_duplicates=_near(cards),
+        split=_sides([card.split for card in cards if card.split]),
+        evaluation_texts=_evaluation_texts([card.evaluation_texts for card in cards if card.evaluation_texts]),
     )
 
 
@@ -108,8 +123,43 @@ def _texts(cards: Iterable[CurationCard]) -> dict[str, TextCounts]:
                for field in ("personal_data", "kept", "languages")},
             numbers_before=before.numbers_before + one.numbers_before,
             numbers_after=before.numbers_after + one.numbers_after,
+            action=one.action,
+            quality=_bins(before.quality, one.quality),
         )  # fmt: skip
     return found
+
+
+def _bins(one: Mapping[str, list[int]], other: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """Two texts' bins added up; a measure that one of them has not is the other's."""
+    both = {
+        name: [a + b for a, b in zip(bins, other[name], strict=True)] for name, bins in one.items() if name in other
+    }
+    return {**one, **other, **both}
+
+
+def _near(cards: Iterable[CurationCard]) -> dict[str, NearDuplicates]:
+    found: dict[str, NearDuplicates] = {}
+    for name, one in (item for card in cards for item in card.near_duplicates.items()):
+        before = found.get(name)
+        sums = (
+            {key: getattr(before, key) + getattr(one, key) for key in ("compared", "removed", "clusters")}
+            if before
+            else {}
+        )
+        found[name] = one.model_copy(update=sums)
+    return found
+
+
+def _sides(sides: Sequence[SplitSides]) -> SplitSides | None:
+    """What lies on both sides; an entity of two layers' exams counts twice."""
+    if not sides:
+        return None
+    sums = ("training", "heldout", "exam_documents", "exam_entities")
+    return sides[-1].model_copy(update={name: sum(getattr(one, name) for one in sides) for name in sums})
+
+
+def _evaluation_texts(texts: Sequence[EvaluationTexts]) -> EvaluationTexts | None:
+    return texts[-1].model_copy(update={"items": _added(one.items for one in texts)}) if texts else None
 
 
 def _lengths(cards: Iterable[CurationCard]) -> list[LengthBin]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,13 @@ import numpy as np
 import recipes
 from contracts.artifacts import Artifact, describe
 from contracts.documents import write_jsonl
-from contracts.reports import CurationCard
+from contracts.reports import CurationCard, NearDuplicates
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from data_curation.candidates import Book, close_book, open_book
 from data_curation.card import Examples, Outcome
-from data_curation.card_page import render_card
+from data_curation.card_page import write_card
+from data_curation.card_samples import samples_of
 from data_curation.card_sum import metrics_of
 from data_curation.coverage import check_requirements
 from data_curation.decontamination import Index
@@ -57,11 +57,11 @@ from data_curation.task_examples import TaskExamples
 from data_curation.text_pool import TextPool, cores, workers_for
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "8"
+CODE_VERSION = "9"
 SPOOL = ".spool"
 """Scratch: it goes with the stage, and a killed stage's with the next."""
-Duplicates = tuple[list[Pair], Counter[str], dict[str, Compared], list[str]]
-"""Pairs that fell, clusters by source, how each source was compared, and clusters to look at."""
+Duplicates = tuple[list[Pair], dict[str, Compared], list[str], dict[str, NearDuplicates]]
+"""Pairs that fell, how each source was compared, clusters to look at, and what each source lost."""
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
 BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
@@ -72,8 +72,9 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     layers (``earlier``), with which the documents are compared.
 
     Writes pretraining, replay (each with a held-out part), train, students (further examples, for distillation only),
-    eval, general, pairs, rejected, quarantine (jsonl), the card (json, html), documents.parquet (what became of every
-    document) and the folder dataset (Parquet shards for others); of an inbox also the folder index, for the next layer.
+    eval, general, pairs, rejected, quarantine (jsonl), the card (card.json, samples.json, card.html), documents.parquet
+    (what became of every document) and the folder dataset (Parquet shards for others); of an inbox also the folder
+    index, for the next layer.
     Metrics: documents read, accepted and rejected, characters, examples by split, pairs.
     Raises LicenceError, InputError (no corpus, nothing readable) and GateError (near-duplicates past the ceiling, too
     little of what the corpus must cover).
@@ -93,8 +94,7 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
             card = _curated(section, inputs.get("written"), earlier, out_dir, scratch, book, ray)
     finally:
         close_book(book)
-    (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
-    (out_dir / "card.html").write_text(render_card(card, out_dir), encoding="utf-8")
+    write_card(out_dir, card, samples_of(out_dir, card))
     return describe(out_dir, "corpus", metrics_of(card)), Usage()
 
 
@@ -220,7 +220,7 @@ def _split_and_compare(
     held = held_out_entities([facts["entity"] for facts in measured], curation.seed, curation.holdout_share)
     held = settled(held, found.values(), earlier)
     samples: list[Pair] = []
-    clusters: Counter[str] = Counter()
+    near: dict[str, NearDuplicates] = {}
     compared: dict[str, Compared] = {}
     alarms: list[str] = []
     for name, spool in found.items():
@@ -236,9 +236,12 @@ def _split_and_compare(
         total = int(np.count_nonzero(spool.stays))
         fallen, pairs = drop_near_duplicates(spool, groups, book)
         refuse_collapse(name, fallen, total, curation)
-        clusters[name] = len(groups.sizes)
+        near[name] = NearDuplicates(
+            compared=total, removed=fallen, clusters=len(groups.sizes), ceiling=curation.removal_ceiling,
+            figures_tell_apart=apart, boilerplate=int(np.count_nonzero(compared[name].common)),
+        )  # fmt: skip
         samples += [*known, *pairs]
-    return held, (samples, clusters, compared, alarms)
+    return held, (samples, compared, alarms, near)
 
 
 def _write(out_dir: Path, examples: Examples) -> None:

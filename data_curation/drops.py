@@ -91,7 +91,8 @@ def _drop(place: os.DirEntry[str], curation: Curation, now: float, rest_seconds:
     try:
         told = corpus.read(Path(place.path))
     except InputError as error:
-        return Drop(place.name, "quarantined", error.line.removeprefix(f"{place.name}/"), None, entries)
+        reason = f"{error.line.removeprefix(f'{place.name}/')}; {error.hint}"
+        return Drop(place.name, "quarantined", reason, None, entries)
     drop = Drop(place.name, "complete", "", told, entries)
     if told.licence not in curation.licences:
         refused = f"licence {told.licence} is not among the recipe's curation.licences"

@@ -1,4 +1,7 @@
-"""The card of an inbox: all that was ever curated of it, and what the last drops brought. No document is read."""
+"""The card of an inbox: all that was ever curated of it, and what the last drops brought.
+
+No document is read but those beside which near-duplicates of a later drop are shown.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,18 @@ from pathlib import Path
 from contracts.artifacts import Artifact, describe
 from contracts.stage import stage_main
 from contracts.usage import Usage
-from data_curation.card_page import render_card
+from data_curation.card_page import write_card
+from data_curation.card_samples import of_layers
 from data_curation.card_sum import card_of_layers, metrics_of
 from data_curation.coverage import refuse_gaps
 from data_curation.layer_inputs import layers_of
 from recipes.stage_sections import InboxCardSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def inbox_card(section: InboxCardSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
-    """Inputs: the layers, ``layer-...`` in order. Writes card.json and card.html; the samples are of the last layer.
+    """Inputs: the layers, ``layer-...`` in order. Writes the card; its samples are of all layers, the newest first.
 
     Raises GateError where the layers together cover less than is required.
     """
@@ -25,8 +29,7 @@ def inbox_card(section: InboxCardSection, inputs: dict[str, Artifact], out_dir: 
     card = card_of_layers(layers)
     lines = [one.model_copy(update={"required": section.require_coverage.get(one.name, 0)}) for one in card.coverage]
     card = card.model_copy(update={"quarantined": section.quarantined | card.quarantined, "coverage": lines})
-    (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
-    (out_dir / "card.html").write_text(render_card(card, layers[-1].path if layers else None), encoding="utf-8")
+    write_card(out_dir, card, of_layers([one.path for one in layers]))
     if layers:
         refuse_gaps(lines)
     return describe(out_dir, "card", metrics_of(card)), Usage()

@@ -19,7 +19,8 @@ from contracts.errors import InputError
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from data_curation.candidates import close_book, open_book
-from data_curation.card_page import render_card
+from data_curation.card_page import write_card
+from data_curation.card_samples import samples_of
 from data_curation.card_sum import card_of_layers, metrics_of
 from data_curation.coverage import refuse_gaps
 from data_curation.dataset import Shards, describe_dataset
@@ -29,6 +30,7 @@ from data_curation.guard import check_split
 from data_curation.joined_card import Gone, without
 from data_curation.joined_files import Verdict, fallen, join_lines, join_shards, join_trace
 from data_curation.layer_inputs import layers_of
+from data_curation.reasons import explained
 from data_curation.shard_files import shards_of
 from data_curation.shards import told_of
 from data_curation.splitting import position
@@ -36,7 +38,7 @@ from data_curation.trace import FILE
 from recipes.schema import Curation
 from recipes.stage_sections import JoinSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 Verdicts = list[dict[str, Verdict]]
 """A layer each: document id to why it does not enter the whole."""
 
@@ -68,12 +70,13 @@ def join(section: JoinSection, inputs: dict[str, Artifact], out_dir: Path) -> tu
         close_book(book)
     join_trace(layers, verdicts, names, out_dir)
     card = without(card_of_layers(layers), gone)
+    fell = explained((reason for one in card.sources for reason in one.rejected), section.curation, {})
+    card = card.model_copy(update={"explanations": card.explanations | fell})
     shards = Shards(files, {use: sorted({name.split("-")[1] for name in found}) for use, found in files.items()}, {})
     describe_dataset(out_dir, section.vertical, shards, card, section.inbox, section.curated_on)
     check_split(out_dir, section.curation, {})
     refuse_gaps(card.coverage)
-    (out_dir / "card.json").write_text(card.model_dump_json(indent=2), encoding="utf-8")
-    (out_dir / "card.html").write_text(render_card(card, out_dir), encoding="utf-8")
+    write_card(out_dir, card, samples_of(out_dir, card))
     return describe(out_dir, "corpus", metrics_of(card)), Usage()
 
 

@@ -41,6 +41,8 @@ class Gone:
     """Power of two below the characters to documents."""
     parts: Counter[str] = field(default_factory=Counter)
     """Part to characters."""
+    sides: Counter[str] = field(default_factory=Counter)
+    """Side of the split to documents."""
     examples: dict[str, Counter[str]] = field(default_factory=dict)
     """File to task to examples or pairs."""
     covered: Seen = field(default_factory=Seen)
@@ -59,6 +61,7 @@ class Gone:
             self.licences[document.licence] += 1
             self.lengths[1 << max(0, chars.bit_length() - 1)] += 1
             self.parts[one.part] += chars
+            self.sides["heldout" if one.part.endswith("-heldout") else "training"] += 1
             file = document.origin.file if document.origin else None
             told = {"text": document.text, "file": file, "date": document.date, "synthetic": document.synthetic}
             yield pa.RecordBatch.from_pylist([told], schema=SEEN)
@@ -84,6 +87,8 @@ def without(card: CurationCard, gone: Gone) -> CurationCard:
             "coverage": [one.model_copy(update={"documents": one.documents - gone.covered.names[one.name]})
                          for one in card.coverage],
             "lengths": [_length(one, gone.lengths[one.least_chars]) for one in card.lengths],
+            "split": card.split and card.split.model_copy(
+                update={side: getattr(card.split, side) - gone.sides[side] for side in ("training", "heldout")}),
         }
     )  # fmt: skip
 

@@ -41,7 +41,7 @@ def write_output(out_dir: Path, section: CurateSection, outcome: Outcome, book: 
         check_split(out_dir, section.curation, outcome.compared, section.workers)
         measured = tracing.result()
     lines = coverage(counted, section.ontology, section.curation.require_coverage)
-    card = _measured(card_of(section.sources, book, outcome), measured).model_copy(
+    card = _measured(card_of(section, book, outcome), measured).model_copy(
         update={
             "coverage": lines,
             "places_and_years": {place: dict(sorted(years.items())) for place, years in

@@ -21,6 +21,7 @@ from data_curation.kernel import Wanted, scan, texts_of
 from data_curation.language import UNDETERMINED, language_of
 from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
 from data_curation.quality import PASSES, detail, first_broken, for_house_rules, house_rules, rules_of
+from data_curation.quality_bins import binned, bins_of
 from data_curation.sign_loop import looks_of
 from recipes.schema import Curation, PersonalDataAction, Source, Task
 from recipes.stage_sections import CurateSection
@@ -44,6 +45,8 @@ class TextTally:
     languages: Counter[str] = field(default_factory=Counter)
     numbers_before: int = 0
     numbers_after: int = 0
+    quality: Counter[str] = field(default_factory=Counter)
+    """``quality_bins.binned``."""
 
     def add(self, result: Cleaned) -> None:
         """Count one document's personal data."""
@@ -59,6 +62,7 @@ class TextTally:
         self.languages.update(other.languages)
         self.numbers_before += other.numbers_before
         self.numbers_after += other.numbers_after
+        self.quality.update(other.quality)
 
     @classmethod
     def from_json(cls, told: str) -> TextTally:
@@ -119,6 +123,9 @@ class TextSteps:
             if early[number] is None and house[number] is None:
                 reason = self._other_language(text, tally)
             reasons.append(reason or published[number])
+        if self.languages or self.rules:
+            fell = np.array([reason is not None and reason[0] == "quality" for reason in reasons], np.bool_)
+            tally.quality.update(binned(rows, fell))
         return reasons, tokens
 
     def _other_language(self, text: str, tally: TextTally) -> Reason | None:
@@ -184,14 +191,16 @@ def text_steps(name: str, section: CurateSection, allowed: AllowList | None = No
     )
 
 
-def text_counts(tally: TextTally) -> TextCounts:
-    """A tally for the card."""
+def text_counts(tally: TextTally, action: PersonalDataAction) -> TextCounts:
+    """A tally for the card; ``action`` is what is done to personal data."""
     return TextCounts(
         personal_data=dict(sorted(tally.personal_data.items())),
         kept=dict(sorted(tally.kept.items())),
         languages=dict(sorted(tally.languages.items())),
         numbers_before=tally.numbers_before,
         numbers_after=tally.numbers_after,
+        action=action,
+        quality=bins_of(tally.quality),
     )
 
 

@@ -43,12 +43,27 @@ Only = Annotated[str, typer.Option(help="Stop behind this stage, and take all be
 
 @app.command()
 def validate(vertical: Annotated[str, typer.Argument(help="A vertical; all of them if left out.")] = "") -> None:
-    """Check recipes, at every scale: keys, ranges, settings that exclude each other."""
+    """Check recipes at every scale, and the files beside them: ontology, quality rules, identifiers, writer."""
+    from flows.vertical_files import check_files
+
     names = [vertical] if vertical else verticals()
     for name in names:
         for scale in scales():
-            load(name, scale)
-    stdout.print(f"{len(names)} recipes x {len(scales())} scales are valid")
+            recipe = load(name, scale)
+        check_files(recipe)
+    stdout.print(f"{len(names)} recipes x {len(scales())} scales and the files beside them are valid")
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="recipe, ontology, quality_rules, identifiers, writer or corpus.")],
+) -> None:
+    """Print the JSON schema of a YAML file that people write; recipes/schemas/ holds all of them for editors."""
+    from flows.vertical_files import SCHEMAS, json_schema
+
+    if kind not in SCHEMAS:
+        raise InputError("schema", "is of no file", got=repr(kind), hint=f"one of: {', '.join(SCHEMAS)}")
+    stdout.out(json_schema(kind), end="", highlight=False)
 
 
 @app.command()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from contracts.errors import InputError
+from recipes import yaml_text
+from recipes.faults import did_you_mean, fact_of
 from recipes.section import Section
 
 FILE = "corpus.yaml"
@@ -23,6 +25,8 @@ HINTS = {
     "personal_data": "true or false, without quotes",
     "dates": "dates: {first: 2020-01-01, last: 2024-12-31}",
 }
+UNION_FORMS = ("constrained-", "tuple[", "function-")
+"""How pydantic names, within a fault's place, which form of a key it tried."""
 
 
 def spdx(licence: str) -> str:
@@ -106,26 +110,37 @@ def read(folder: Path) -> Corpus:
         size = path.stat().st_size
         raise InputError(subject, f"is over {LIMIT_BYTES >> 10} KiB", got=f"{size} bytes", hint="it is a short note")
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError(subject, "is not YAML", got=" ".join(str(error).split())[:200], hint="mend the line") from None
+        told = yaml_text.read(path)
+    except yaml_text.NotYaml as error:
+        raise InputError(subject, "is not YAML", got=error, hint="mend the line") from None
     if not isinstance(told, dict):
         hint = "docs/inbox.md shows its keys"
         raise InputError(subject, "must be a mapping of keys", got=type(told).__name__, hint=hint)
     try:
         return Corpus.model_validate(told)
     except ValidationError as error:
-        faults = dict(_fault(dict(detail)) for detail in error.errors(include_url=False))
+        faults: dict[str, str] = {}
+        for detail in error.errors(include_url=False):
+            if not _is_of_the_other_form(detail):
+                faults.setdefault(*_fault(detail))
         first = next(iter(faults)).split(".")[0]
         told_of = "; ".join(f"{key} {fact}" for key, fact in faults.items())
         raise InputError(subject, told_of, hint=HINTS.get(first, "docs/inbox.md shows every key")) from None
 
 
-def _fault(detail: dict[str, Any]) -> tuple[str, str]:
-    """A fault's key and what is wrong; of a key that may be text or a list, the text's fault."""
-    places = [str(one) for one in detail["loc"] if not str(one).startswith(("constrained-", "tuple[", "function-"))]
+def _is_of_the_other_form(detail: ErrorDetails) -> bool:
+    """Whether a fault of a key that may be text or a list is one of the form that was not chosen."""
+    forms = {str(part) for part in detail["loc"] if str(part).startswith(UNION_FORMS)}
+    listed = any(one.startswith("tuple[") for one in forms)
+    return bool(forms) and listed != isinstance(detail["input"], list) and len(detail["loc"]) == 2
+
+
+def _fault(detail: ErrorDetails) -> tuple[str, str]:
+    """A fault's key and what is wrong."""
+    places = [str(one) for one in detail["loc"] if not str(one).startswith(UNION_FORMS)]
+    if detail["type"] == "extra_forbidden":
+        meant = did_you_mean(Corpus, tuple(places))
+        return ".".join(places), f"is no key of corpus.yaml ({meant})"
     seen = detail["input"]
     got = f", got {type(seen).__name__}" + (f" {str(seen)[:60]!r}" if isinstance(seen, (str, int, float)) else "")
-    fact = {"missing": "is missing", "extra_forbidden": "is no key of corpus.yaml"}.get(detail["type"])
-    fact = fact or detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return ".".join(places) or "it", fact + ("" if detail["type"] == "missing" else got)
+    return ".".join(places) or "it", fact_of(detail) + ("" if detail["type"] == "missing" else got)

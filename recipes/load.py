@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from contracts.errors import InputError, RecipeError
+from recipes import yaml_text
 from recipes.constraints import conflicts
+from recipes.faults import faults_of, is_table, section_of
 from recipes.schema import Recipe
 
 FOLDER = Path(__file__).parent
@@ -72,7 +72,7 @@ def validate(data: dict[str, Any], subject: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(subject, detail) for detail in error.errors()]
+        faults = faults_of(subject, error, Recipe, "see recipes/schema.py for ranges and units", HINTS)
         raise RecipeError(subject, f"{len(faults)} faults", faults=faults) from None
     broken = [RecipeError(f"{subject}: {key}", fact, got=got, hint=hint) for key, fact, got, hint in conflicts(recipe)]
     if broken:
@@ -81,13 +81,13 @@ def validate(data: dict[str, Any], subject: str) -> Recipe:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    subject = str(path.relative_to(FOLDER.parent))
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise RecipeError(
-            str(path.relative_to(FOLDER.parent)), "is not YAML", got=where, hint="mend the line"
-        ) from None
+        data = yaml_text.read(path)
+    except yaml_text.NotYaml as error:
+        raise RecipeError(subject, "is not YAML", got=error, hint="mend the line") from None
+    if data is not None and not isinstance(data, dict):
+        raise RecipeError(subject, "must be a mapping of keys", got=type(data).__name__, hint="see recipes/schema.py")
     return data or {}
 
 
@@ -141,70 +141,14 @@ def _leaves(changes: dict[str, Any], model: type[BaseModel], path: str = "") -> 
         field = model.model_fields.get(key)
         if field is None:
             continue  # validation names it with a suggestion
-        inner = _section_of(field.annotation)
+        inner = section_of(field.annotation)
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get("sized"):
             found.append((here, True))
         elif inner is not None and isinstance(value, dict):
-            children = value.items() if _is_table(field.annotation) else [("", value)]
+            children = value.items() if is_table(field.annotation) else [("", value)]
             for name, child in children:
                 found += _leaves(child, inner, f"{here}.{name}" if name else here)
         else:
             found.append((here, False))
-    return found
-
-
-def _is_table(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is dict
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    for one in (annotation, *get_args(annotation)):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
-    return None
-
-
-def _fault(subject: str, detail: ErrorDetails) -> RecipeError:
-    path = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return RecipeError(f"{subject}: {path}", "no such key", hint=_did_you_mean(detail["loc"]))
-    fact = detail["msg"].removeprefix("Value error, ")
-    fact = fact.replace("Input should be", "must be").replace("greater than or equal to", ">=")
-    fact = fact.replace("greater than", ">").replace("less than or equal to", "<=").replace("less than", "<")
-    shown = detail["input"] if isinstance(detail["input"], (str, int, float, bool)) else None
-    hint = HINTS.get(str(detail["loc"][-1]) if detail["loc"] else "", "see recipes/schema.py for ranges and units")
-    return RecipeError(f"{subject}: {path}" if path else subject, fact[0].lower() + fact[1:], got=shown, hint=hint)
-
-
-def _did_you_mean(location: tuple[int | str, ...]) -> str:
-    """The nearest key of the same section, else the sections that have the key."""
-    model: type[BaseModel] = Recipe
-    table = False
-    for part in location[:-1]:
-        if table:
-            table = False
-            continue
-        field = model.model_fields.get(str(part))
-        inner = _section_of(field.annotation) if field else None
-        if field is None or inner is None:
-            break
-        model, table = inner, _is_table(field.annotation)
-    wrong = str(location[-1])
-    near = difflib.get_close_matches(wrong, model.model_fields, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
-    owners = sorted(path for path, name in _all_keys(Recipe) if name == wrong)
-    if owners:
-        return f"{wrong} is a key of {', '.join(owners[:3])}"
-    return f"the keys here are {', '.join(model.model_fields)}"
-
-
-def _all_keys(model: type[BaseModel], path: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for name, field in model.model_fields.items():
-        found.append((path or "the recipe's top", name))
-        inner = _section_of(field.annotation)
-        if inner is not None:
-            found += _all_keys(inner, f"{path}.{name}" if path else name)
     return found

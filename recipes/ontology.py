@@ -6,10 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, StrictStr, ValidationError, model_validator
 
 from contracts.errors import RecipeError
+from recipes import yaml_text
+from recipes.faults import faults_of
 from recipes.section import Section
 
 FOLDER = Path(__file__).parent
@@ -89,21 +90,11 @@ def read(path: Path) -> Ontology:
     """The ontology in a file. Raises RecipeError with every fault of it."""
     subject = f"{path.parent.name}/{path.name}"
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise RecipeError(
-            subject, "is not YAML", got=" ".join(str(error).split())[:200], hint="mend the line"
-        ) from None
+        told = yaml_text.read(path)
+    except yaml_text.NotYaml as error:
+        raise RecipeError(subject, "is not YAML", got=error, hint="mend the line") from None
     try:
         return Ontology.model_validate(told)
     except ValidationError as error:
-        hint = "docs/extending.md shows every key"
-        faults = [
-            RecipeError(
-                f"{subject}: {'.'.join(str(one) for one in detail['loc'])}",
-                detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be"),
-                hint=hint,
-            )
-            for detail in error.errors(include_url=False)
-        ]
+        faults = faults_of(subject, error, Ontology, "docs/extending.md shows every key")
         raise RecipeError(subject, f"{len(faults)} faults", faults=faults) from None

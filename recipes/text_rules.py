@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, StrictStr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from contracts.errors import RecipeError
+from recipes import yaml_text
+from recipes.faults import faults_of
 from recipes.section import Section
 
 FOLDER = Path(__file__).parent
@@ -107,27 +108,17 @@ def _catalogue(name: str, vertical: str, kind: type[Entry]) -> dict[str, Entry]:
 def _entries(place: Path, kind: type[Entry]) -> dict[str, Entry]:
     shown = str(place.relative_to(FOLDER.parent)) if place.is_relative_to(FOLDER.parent) else str(place)
     try:
-        data: Any = yaml.safe_load(place.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(shown, "is no YAML", got=" ".join(str(error).split())) from None
+        data = yaml_text.read(place)
+    except yaml_text.NotYaml as error:
+        raise RecipeError(shown, "is not YAML", got=error, hint="mend the line") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise RecipeError(shown, "must map names to entries", got=type(data).__name__)
-    return {str(name): _entry(f"{shown}: {name}", entry, kind) for name, entry in data.items()}
-
-
-def _entry(subject: str, entry: Any, kind: type[Entry]) -> Entry:
+        hint = "docs/extending.md shows an entry"
+        raise RecipeError(shown, "must map names to entries", got=type(data).__name__, hint=hint)
+    entries = TypeAdapter(dict[StrictStr, kind])  # type: ignore[valid-type]
     try:
-        return kind.model_validate(entry)
+        return entries.validate_python(data)
     except ValidationError as error:
-        faults = _faults(subject, error, ", ".join(kind.model_fields))
-        raise RecipeError(subject, f"{len(faults)} faults", faults=faults) from None
-
-
-def _faults(subject: str, error: ValidationError, keys: str) -> list[RecipeError]:
-    hint = f"the keys are {keys}; recipes/text_rules.py says what they mean"
-    return [
-        RecipeError(".".join([subject, *map(str, one["loc"])]), one["msg"].removeprefix("Value error, "), hint=hint)
-        for one in error.errors()
-    ]
+        faults = faults_of(shown, error, dict[str, kind], "docs/extending.md shows every key")  # type: ignore[valid-type]
+        raise RecipeError(shown, f"{len(faults)} faults", faults=faults) from None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from contracts.errors import RecipeError
 from data_curation.writer.checks import reference_faults
 from data_curation.writer.engine import Table
 from data_curation.writer.schema import Draw, SourceSpec, WriterSpec
+from recipes import yaml_text
+from recipes.faults import faults_of
 
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
 
@@ -75,36 +75,15 @@ def _joined(
 def _parsed(path: Path, faults: list[RecipeError]) -> WriterSpec:
     subject = _subject(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return WriterSpec.model_validate(data or {})
+        return WriterSpec.model_validate(yaml_text.read(path) or {})
     except OSError as error:
         hint = "name a file beside the recipe in writer.file"
         faults.append(RecipeError(subject, "cannot be read", got=error.strerror, hint=hint))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        faults.append(RecipeError(subject, "is not YAML", got=" ".join(str(error).split()), hint="mend the line"))
+    except yaml_text.NotYaml as error:
+        faults.append(RecipeError(subject, "is not YAML", got=error, hint="mend the line"))
     except ValidationError as error:
-        for detail in error.errors():
-            where = ".".join(str(part) for part in detail["loc"])
-            if detail["type"] == "extra_forbidden":
-                faults.append(RecipeError(f"{subject}: {where}", "no such key", hint=_nearest(str(detail["loc"][-1]))))
-                continue
-            fact = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-            shown = detail["input"] if isinstance(detail["input"], str | int | float) else None
-            hint = "see data_curation/writer/schema.py"
-            faults.append(RecipeError(f"{subject}: {where}", fact[0].lower() + fact[1:], got=shown, hint=hint))
+        faults += faults_of(subject, error, WriterSpec, "see data_curation/writer/schema.py")
     return WriterSpec()
-
-
-def _nearest(key: str) -> str:
-    known = sorted({name for kind in _kinds(BaseModel) for name in kind.model_fields})
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {near[0]}?" if near else "see data_curation/writer/schema.py for the keys"
-
-
-def _kinds(_: type[BaseModel]) -> list[type[BaseModel]]:
-    from data_curation.writer import schema
-
-    return [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, schema.Part)]
 
 
 def _table(

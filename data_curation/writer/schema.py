@@ -71,6 +71,9 @@ def _option(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
 
+Options = tuple[Annotated[Option, BeforeValidator(_option, json_schema_input_type=Option | str)], ...]
+
+
 def _draw(value: Any) -> Any:
     """A text or a list is short for ``one_of``."""
     if isinstance(value, str):
@@ -78,7 +81,7 @@ def _draw(value: Any) -> Any:
     return {"one_of": value} if isinstance(value, list) else value
 
 
-Rules = tuple[Annotated[Rule, BeforeValidator(_rule)], ...]
+Rules = tuple[Annotated[Rule, BeforeValidator(_rule, json_schema_input_type=Rule | str)], ...]
 
 
 class Wrong(Part):
@@ -93,7 +96,7 @@ def _wrong(value: Any) -> Any:
     return {"by": value} if isinstance(value, list) else value
 
 
-AnyWrong = Annotated[Wrong, BeforeValidator(_wrong)]
+AnyWrong = Annotated[Wrong, BeforeValidator(_wrong, json_schema_input_type=Wrong | Rules)]
 
 
 class Repeat(Part):
@@ -103,7 +106,7 @@ class Repeat(Part):
     times: tuple[int, int] = (1, 3)
     """Least and most lines; of a table, rows are drawn without repetition and keep the table's order."""
     shuffle: bool = False
-    slots: dict[Name, Annotated[Draw, BeforeValidator(_draw)]] = {}
+    slots: dict[Name, AnyDraw] = {}
     text: str
     join: str = "\n"
     records: tuple[dict[str, Any], ...] = ()
@@ -117,7 +120,7 @@ class Repeat(Part):
 class Draw(Part):
     """Where a value comes from: exactly one of these."""
 
-    one_of: tuple[Annotated[Option, BeforeValidator(_option)], ...] = ()
+    one_of: Options = ()
     row: str = ""
     """A row of the table of that name; its cells are ``{name.column}``."""
     where: dict[str, str] = {}
@@ -138,7 +141,7 @@ class Draw(Part):
         return self
 
 
-AnyDraw = Annotated[Draw, BeforeValidator(_draw)]
+AnyDraw = Annotated[Draw, BeforeValidator(_draw, json_schema_input_type=Draw | str | Options)]
 
 
 class SourceSpec(Part):

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.reports import CurationCard, TextCounts
 from data_curation.card_page import chars, render_card, share
+from data_curation.card_samples import read, samples_of
 from data_curation.curate import curate
 from recipes.corpus import Corpus, Inbox
 from recipes.ontology import Ontology
@@ -83,7 +84,7 @@ def test_it_asks_nobody_for_anything(page: str) -> None:
 def test_any_part_may_be_missing(out: Path, part: str) -> None:
     card = CurationCard.model_validate_json((out / "card.json").read_text())
     left: dict[str, Any] = {name: getattr(card, name) for name in CurationCard.model_fields if name != part}
-    assert "</html>" in render_card(CurationCard(**left), out)
+    assert "</html>" in render_card(CurationCard(**left), samples_of(out, card))
 
 
 def test_personal_data_is_counted_and_never_shown(out: Path) -> None:
@@ -91,7 +92,7 @@ def test_personal_data_is_counted_and_never_shown(out: Path) -> None:
     counts = TextCounts(
         personal_data={"email": 7}, kept={"ticker": 3}, languages={"en": 9}, numbers_before=40, numbers_after=39
     )
-    page = render_card(card.model_copy(update={"texts": {"leases": counts}}), out)
+    page = render_card(card.model_copy(update={"texts": {"leases": counts}}), read(out))
     assert '<td>email</td><td class="n">7</td><td class="soft">leases 7</td>' in page
     assert "97.500 %" in page
 

@@ -145,7 +145,7 @@ def test_a_vertical_adds_rules_and_identifiers_in_yaml(tmp_path: Path, monkeypat
         ("r: {family: f, of: words, least: 1, most: 2}", "give either least, or most"),
         ("r: {family: f, of: words, least: 5, colour: red}", "colour"),
         ("[1, 2]", "must map names to entries"),
-        ("r: {", "is no YAML"),
+        ("r: {", "is not YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(

@@ -107,15 +107,15 @@ def test_an_unfinished_copy_holds_a_drop_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
-        ({"licence": 7}, "corpus.yaml: licence must be a valid string, got int '7'"),
-        ({"licence": ["MIT"]}, "corpus.yaml: licence must be a valid string, got list"),
+        ({"licence": 7}, "corpus.yaml: licence must be text, got int '7'"),
+        ({"licence": ["MIT"]}, "corpus.yaml: licence must be text, got list"),
         ({"licence": "Sesame-3"}, "corpus.yaml: licence is no SPDX licence, got str 'Sesame-3'"),
         ({"licence": "GPL-3.0-only"}, "licence GPL-3.0-only is not among the recipe's curation.licences"),
-        ({"jurisdiction": False}, "corpus.yaml: jurisdiction must be a valid tuple, got bool 'False'"),
-        ({"personal_data": "perhaps"}, "corpus.yaml: personal_data must be a valid boolean, got str 'perhaps'"),
+        ({"jurisdiction": False}, "corpus.yaml: jurisdiction must be text, got bool 'False'"),
+        ({"personal_data": "perhaps"}, "corpus.yaml: personal_data must be true or false, got str 'perhaps'"),
         ({"dates": {"first": "2020-01-01", "last": "9999-01-01"}}, "corpus.yaml: dates must lie between 1000 and 2100"),
         ({"dates": {"first": "2021-01-01", "last": "2020-01-01"}}, "corpus.yaml: dates first must not be after last"),
-        ({"licens": "MIT", "source": ""}, "corpus.yaml: source String should have at least 1 character"),
+        ({"licens": "MIT", "source": ""}, "corpus.yaml: source must not be empty"),
     ],
     ids=lambda value: str(value)[:40],
 )
