@@ -15,9 +15,12 @@ from markupsafe import Markup
 from contracts.reports import CurationCard, SourceCount
 from data_curation.card_samples import SAMPLES, Alike, Cluster, Removed, Samples
 from data_curation.quality_bins import BINS, MEASURES
+from data_curation.quarantine import NOTE
 
 HERE = Path(__file__).parent
 YEARS_SHOWN = 15
+OVER = ("over_max_documents", "over_max_pretraining_chars")
+"""Reasons for which sound documents are left out."""
 Run = tuple[bool, str]
 """Whether the words are the other text's too, and the words."""
 
@@ -42,6 +45,8 @@ def render_card(card: CurationCard, samples: Samples) -> str:
         reasons=_reasons(card),
         most=_most(card),
         samples=samples,
+        unread={file: error for file, error in card.quarantined.items() if error != NOTE},
+        notes=[file for file, error in card.quarantined.items() if error == NOTE],
         alike=[_alike(one) for one in samples.pairs if one.kept_text and one.removed_text],
         clusters=[_cluster(one) for one in samples.clusters],
         removed=_by_reason(samples.removed),
@@ -86,6 +91,7 @@ def _totals(card: CurationCard) -> dict[str, int]:
         "eval": sum(card.eval_examples.values()),
         "covered": sum(one.documents > 0 for one in card.coverage),
         "contaminated": sum(one.rejected.get("contaminated", 0) for one in card.sources),
+        "left_out": sum(one.rejected.get(reason, 0) for one in card.sources for reason in OVER),
         "compared": sum(one.compared for one in near),
         "copies": sum(one.removed for one in near),
         "personal": sum(sum(one.personal_data.values()) for one in card.texts.values()),
@@ -159,11 +165,10 @@ def _quality(card: CurationCard) -> list[dict[str, Any]]:
             continue
         sums = [sum(column) for column in zip(*lists, strict=True)]
         columns = list(zip(sums[:BINS], sums[BINS:], strict=True))
-        heads = [
-            f"{100 * place // BINS} %" if per and end == 1 else f"{int(end * place / BINS)}" for place in range(BINS)
-        ]
+        heads = [f"{100 * place // BINS} %" if end == 1 else f"{int(end * place / BINS)}" for place in range(BINS)]
         most = max(kept + fell for kept, fell in columns) or 1
-        charts.append({"name": name, "columns": list(zip(heads, columns, strict=True)), "most": most})
+        last = f"{heads[-1]} and more" if per else ""
+        charts.append({"name": name, "columns": list(zip(heads, columns, strict=True)), "most": most, "last": last})
     return charts
 
 

@@ -203,9 +203,13 @@ def _rejects(folder: Path, wanted: set[str]) -> list[dict[str, Any]]:
 
 def _removed(rejects: Iterable[dict[str, Any]]) -> list[Removed]:
     return _a_few(
-        Removed(**{name: one[name] for name in ("id", "source", "reason", "detail")}, text=one["text"][:SAMPLE_CHARS])
+        Removed(**{name: one[name] for name in ("id", "source", "reason", "detail")}, text=_cut(one["text"]))
         for one in rejects
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SAMPLE_CHARS else f"{text[:SAMPLE_CHARS]} …"
 
 
 def _a_few(removed: Iterable[Removed]) -> list[Removed]:

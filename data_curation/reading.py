@@ -15,7 +15,7 @@ from data_curation.lineage import Row
 from data_curation.opening import COMPRESSED, Unreadable, format_of, open_bytes, open_regular
 from data_curation.parquet_rows import parquet_rows
 from data_curation.pdf_text import PdfReader, pdf_rows
-from data_curation.quarantine import Quarantine
+from data_curation.quarantine import NOTE, Quarantine
 from data_curation.sec_submission import begins_submission, submission_rows
 from data_curation.whole_files import whole_file
 
@@ -34,7 +34,7 @@ def read_rows(file: Path, shown: str, quarantine: Quarantine, pdf: PdfReader | N
     it; only a failing disk raises.
     """
     if file.name.lower() in NOTES:
-        quarantine(shown, 0, "a note about the corpus, no document")
+        quarantine(shown, 0, NOTE)
         return
     if file.name.startswith("."):
         quarantine(shown, 0, "hidden, not read")

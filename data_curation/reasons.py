@@ -35,7 +35,7 @@ def _house(curation: Curation) -> dict[str, str]:
     return {
         "duplicate_id": "its id stands twice in one file",
         "impossible_date": f"its date is no day between {EARLIEST_YEAR} and {LATEST_YEAR}",
-        "no_text": "nothing but blanks and signs that are not shown",
+        "no_text": "its text field is empty, or holds nothing but blanks",
         "too_few_words": f"fewer than {curation.min_words} words",
         "too_many_symbols": f"more than {curation.max_symbol_share:.0%} of it is neither letter nor digit",
         "repeated_lines": f"more than {curation.max_repeated_line_share:.0%} of its lines stood before",
@@ -48,8 +48,8 @@ def _house(curation: Curation) -> dict[str, str]:
         "contaminated": f"at least {curation.decontamination_coverage:.0%} of an evaluation item's own runs of "
         f"{curation.decontamination_words} words (8 for short items) stand in it, and the answer beside them",
         "removal_requested": "somebody asked that it be removed, or it is an exact copy of such a document",
-        "over_max_documents": "sound, but over the documents that the recipe takes of this source",
-        "over_max_pretraining_chars": "sound, but over the characters that the recipe takes of this source",
+        "over_max_documents": "sound, but over the documents that the recipe takes of this source at its scale",
+        "over_max_pretraining_chars": "sound, but over the characters that the recipe takes of a source at its scale",
         "entity_held_out": "written about an entity that is held out to measure on",
         "too_late_to_train": f"dated from {curation.holdout_from} on: measured on at most, never trained on",
     }

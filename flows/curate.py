@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,15 @@ def _inbox(folder: Path, recipe: Recipe, settings: Settings) -> str:
     if not seen.inbox.drops and not seen.inbox.quarantined:
         log.info("%s: no complete drop", folder)
         return ""
-    with opened(f"{flow_run.id or 'by-hand'}-{recipe.vertical}", seen.recipe, settings, folder, "", "") as running:
+    with ExitStack() as held:
+        try:
+            build = opened(f"{flow_run.id or 'by-hand'}-{recipe.vertical}", seen.recipe, settings, folder, "", "")
+            running = held.enter_context(build)
+        except BusyError:
+            if records.read(recipe.vertical).get("attempted") != seen.state:
+                raise
+            log.info("%s: another run has begun with exactly this", folder)
+            return ""
         running.logger = log
         artifact = _in_layers(running, seen, recipe, records)
     card = _told(recipe.vertical, artifact)

@@ -10,6 +10,7 @@ from contracts.artifacts import Artifact
 from contracts.reports import CurationCard
 from data_curation import card_samples
 from data_curation.card_samples import Samples
+from data_curation.quarantine import NOTE
 
 MOST = 12
 SHOWN_CHARS = 240
@@ -50,17 +51,19 @@ def _reasons(card: CurationCard, samples: Samples) -> Iterator[str]:
         tokens.update(source.rejected_tokens)
         for reason, number in source.rejected.items():
             sources.setdefault(reason, []).append(f"{source.source} {number:,}")
-    rows = [
-        (reason, number, tokens[reason], ", ".join(sources[reason]), card.explanations.get(reason, ""))
-        for reason, number in documents.most_common()
-    ]
-    if rows:
+    if documents:
         yield "\n## Why documents fell\n"
-        yield from _table(("reason", "documents", "tokens", "of", "meaning"), rows)
+        rows = [(reason, number, tokens[reason]) for reason, number in documents.most_common()]
+        yield from _table(("reason", "documents", "tokens"), rows)
+        yield ""
+        for reason, _ in documents.most_common():
+            told = card.explanations.get(reason, "")
+            yield f"- **{_cell(reason)}** ({_cell(', '.join(sources[reason]))}){': ' + _cell(told) if told else ''}"
     if samples.removed:
-        yield "\nSamples of what fell:\n"
-        told = [(one.reason, one.id, _short(one.detail), _short(one.text)) for one in samples.removed]
-        yield from _table(("reason", "document", "why", "its text"), told)
+        yield "\n### Samples of what fell\n"
+        for one in samples.removed:
+            yield f"- **{_cell(one.reason)}** {_cell(one.id)}{', ' + _cell(_short(one.detail)) if one.detail else ''}"
+            yield f"  > {_cell(_short(one.text)) or '(no text)'}"
 
 
 def _near(card: CurationCard, samples: Samples) -> Iterator[str]:
@@ -77,12 +80,10 @@ def _near(card: CurationCard, samples: Samples) -> Iterator[str]:
         told = ", ".join(f"{number:,} of {size:,}" for size, number in samples.sizes.items())
         yield f"\nClusters by documents: {told}.\n"
     if samples.pairs:
-        yield "\nThe least alike that were taken for copies:\n"
-        yield from _table(
-            ("Jaccard", "kept", "its text", "removed", "its text"),
-            [(f"{one.jaccard:.3f}", one.kept, _short(one.kept_text), one.removed, _short(one.removed_text))
-             for one in samples.pairs],
-        )  # fmt: skip
+        yield "\n### The least alike that were taken for copies\n"
+        for one in samples.pairs:
+            yield f"- Jaccard {one.jaccard:.3f}: kept {_cell(one.kept)}, removed {_cell(one.removed)}"
+            yield f"  > kept: {_cell(_short(one.kept_text))}\n  >\n  > removed: {_cell(_short(one.removed_text))}"
 
 
 def _exam(card: CurationCard, samples: Samples) -> Iterator[str]:
@@ -91,12 +92,9 @@ def _exam(card: CurationCard, samples: Samples) -> Iterator[str]:
         yield f"{card.split.training:,} documents to train on, {card.split.heldout:,} held out; the exam is of "
         yield f"{card.split.exam_documents:,} documents and {card.split.exam_entities:,} entities. Nothing of it is"
         yield "trained on, and no near-duplicate lies across the split: the stage would have failed.\n"
-    if samples.leaks:
-        yield "Documents that held an evaluation text:\n"
-        yield from _table(
-            ("document", "item", "share", "span"),
-            [(one.id, one.item, one.share, _short(one.span)) for one in samples.leaks],
-        )
+    for one in samples.leaks:
+        yield f"- {_cell(one.id)} held {one.share} of the evaluation text {_cell(one.item)}"
+        yield f"  > {_cell(_short(one.span))}"
 
 
 def _coverage(card: CurationCard) -> Iterator[str]:
@@ -127,9 +125,10 @@ def _texts(card: CurationCard) -> Iterator[str]:
 
 
 def _quarantine(card: CurationCard) -> Iterator[str]:
-    if card.quarantined:
-        yield f"\n**In quarantine: {len(card.quarantined):,}**\n"
-        for file, error in list(card.quarantined.items())[:MOST]:
+    unread = {file: error for file, error in card.quarantined.items() if error != NOTE}
+    if unread:
+        yield f"\n**In quarantine: {len(unread):,}**\n"
+        for file, error in list(unread.items())[:MOST]:
             yield f"- {_cell(file)}: {_cell(error)}"
     if card.missing:
         yield f"\nSources of the recipe that this corpus does not hold: {_cell(', '.join(card.missing))}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import yaml
 
 from contracts.errors import BusyError, InputError
 from data_curation.drops import look
-from flows import chain, inbox, removals
+from flows import chain, curate, inbox, removals
 from flows.build import opened
 from flows.holdings import removal_report
 from flows.platform import automations
@@ -150,7 +151,7 @@ def test_every_other_fault_of_a_drop_has_its_reason(tmp_path: Path) -> None:
     assert found.pop("letters") == "complete: "
     assert {name: told.removeprefix("quarantined: ")[:32] for name, told in found.items()} == {
         "a b": "its name may hold letters, digit",
-        "bare": "corpus.yaml: is missing",
+        "bare": "corpus.yaml: is missing; write o",
         "broken": "corpus.yaml: is not YAML, got 'u",
         "deep": "corpus.yaml: is not YAML, got ma",
         "empty": "holds no documents",
@@ -300,3 +301,15 @@ def test_commands(tmp_path: Path, arguments: list[str], code: int, told: str) ->
     assert told in said.stderr
     assert said.returncode == code
     assert "Traceback" not in said.stderr
+
+
+def test_a_second_run_of_what_another_has_begun_with_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watcher says a drop again until a run has taken it, and Prefect may start both."""
+    folder, mine = drop(tmp_path).parent, settings(tmp_path)
+    recipe = load("finance", "smoke")
+    monkeypatch.setattr(curate, "get_run_logger", lambda: logging.getLogger("stillroom"))  # Prefect's needs a run
+    with opened("first", recipe, mine, folder, "", ""):
+        with pytest.raises(BusyError, match="finance: is being built already"):
+            curate._inbox(folder, recipe, mine)
+        inbox.Records(mine).note("finance", attempted=inbox.view(folder, recipe, mine).state)
+        assert curate._inbox(folder, recipe, mine) == ""
