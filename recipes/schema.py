@@ -254,10 +254,12 @@ class Dpo(Section):
 
 
 class Merge(Section):
-    """Merging in bf16 on the de-quantised base, and the parity that must hold afterwards."""
+    """Merging on the base as stored, and the parity that must hold afterwards."""
 
     max_kl: float = sized(0.05, gt=0)
-    """Mean KL (nats a token) between adapter and merged model on the probe prompts."""
+    """Mean KL (nats a token) from the adapter on the base as stored to the merged model, on the probe prompts."""
+    max_quantised_kl: float = sized(0.25, gt=0)
+    """The same from the adapter on the 4-bit base that QLoRA trained it on: what the rounding of the base makes."""
     probe_prompts: int = sized(8, ge=1)
 
 
