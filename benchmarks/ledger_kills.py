@@ -2,15 +2,16 @@
 
 Each round starts a worker with its flow on a chain of real stages (``ledger_kills_chain``) and kills one of six at a
 moment drawn anew: the **flow** at any moment of its life; the **worker** above it; the **supervisor**, which is the
-flow's process while it holds a lease and beats; the **trainer**, the process of the stage that trains; the ledger's database
-**connection**; the **server**, PostgreSQL itself, which is started again up to two seconds later (the last two with
-``--database postgresql`` only). Then the reconciler runs. The next round goes on with the chain that was broken off, or
-begins a new one. What was really held is told by ``ledger_kills_observer``, which knows the kernel and no ledger.
+flow's process while it holds a lease and beats; the **trainer**, the process of the stage that trains; the ledger's
+database **connection**; the **server**, PostgreSQL itself, which is started again up to two seconds later (the last two
+with ``--database postgresql`` only). Then the reconciler runs. The next round goes on with the chain that was broken
+off, or begins a new one. What was really held is told by ``ledger_kills_observer``, which knows the kernel and no
+ledger. The worker is a process that starts its flow as Prefect's does; Prefect's own is killed in
+``tests/e2e/test_kills.py``.
 
-A portion of kills holds where: sum billed >= sum held; sum billed <= sum held + kills x TTL (each with the bound of the
-observer's sight that makes it harder); every stage process's life
-lies within a lease of its artifact; no lease is open and no stage process alive after the reconciler; no row corrupt,
-no published artifact broken. Portions can be gathered in a file, and are added up:
+A portion holds where: sum billed >= sum held, as far as the observer saw it; sum billed <= sum held + kills x TTL;
+every stage process's life lies within a lease of its artifact; no lease is open and no stage process alive after the
+reconciler; no row is corrupt and no published artifact broken. Portions can be gathered in a file, and are added up:
 
     .venv/bin/python -m benchmarks.ledger_kills --kills 10 --seed 1 --database postgresql --append kills.jsonl
     .venv/bin/python -m benchmarks.ledger_kills --sum kills.jsonl
