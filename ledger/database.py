@@ -14,10 +14,11 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -133,12 +134,17 @@ def open_read_only(url: str, busy_seconds: float) -> Database:
 
 def insert_once(connection: Connection, target: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless its ``idempotency_key`` is there; True when it is new."""
+    return connection.execute(_insert_once(connection.dialect.name, target), dict(row)).rowcount == 1
+
+
+@cache
+def _insert_once(dialect: str, target: Table) -> Insert:
+    """Made once a table: making and compiling it anew would be a good part of a beat."""
     # Both dialects spell "insert or leave" the same way, each in a construct of its own.
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(target).values(**row).on_conflict_do_nothing(index_elements=["idempotency_key"])
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(target).on_conflict_do_nothing(index_elements=["idempotency_key"])
     # Without these two PostgreSQL is asked for the new id, and the count of rows is gone with its cursor.
-    statement = statement.inline().execution_options(preserve_rowcount=True)
-    return connection.execute(statement).rowcount == 1
+    return statement.inline().execution_options(preserve_rowcount=True)
 
 
 def sqlite_file(url: str) -> Path | None:
