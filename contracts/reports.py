@@ -44,6 +44,26 @@ class EvaluationReport(Report):
     seconds: float
 
 
+EVERY_TASK = "all tasks"
+"""The suite of a ``Change`` over every task of the vertical."""
+
+
+class Change(Report):
+    """One metric of one suite, a challenger against a champion on the same items."""
+
+    suite: str
+    metric: str
+    champion: float
+    challenger: float
+    difference: Estimate
+    """Challenger minus champion, bootstrap interval over paired items."""
+    better: int
+    """Items on which the challenger does better; of a rate of faults, those it no longer has."""
+    worse: int
+    p: float
+    """Exact sign test of ``better`` against ``worse``; on rates it is McNemar's."""
+
+
 class Comparison(Report):
     """A challenger against a champion, paired on the same items."""
 
@@ -54,9 +74,13 @@ class Comparison(Report):
     difference: Estimate
     """Challenger minus champion, bootstrap interval over paired items."""
     mcnemar_p: float | None = None
+    """Exact, on items answered wholly right or not."""
     verdict: Verdict
     items_needed: int | None = None
+    """In all, these among them."""
     reason: str
+    changes: list[Change] = Field(default_factory=list)
+    """Every suite and metric; the verdict rests on ``difference`` and the forgetting budget alone."""
 
 
 class Check(Report):

@@ -13,15 +13,15 @@ import numpy as np
 
 from contracts.artifacts import Artifact, describe
 from contracts.errors import GateError
-from contracts.reports import Comparison, Estimate, Verdict
+from contracts.reports import EVERY_TASK, Change, Comparison, Estimate, Verdict
 from contracts.stage import stage_main
 from contracts.usage import Usage
 from evaluation.evaluate import read_items, read_report
-from evaluation.intervals import mcnemar_exact, paired_difference, paired_ratio
-from evaluation.scoring import GENERAL, LOWER_IS_BETTER, ItemScore, columns
+from evaluation.intervals import LEVEL, paired_difference, paired_ratio, sign_test, unseen_share
+from evaluation.scoring import FIELD_METRICS, GENERAL, LOWER_IS_BETTER, ItemScore, columns
 from recipes.stage_sections import CompareSection
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 LEAST_ITEMS = 8
 """Below this a bootstrap interval means nothing: the verdict is INCONCLUSIVE whatever the difference."""
 MOST_ITEMS = 1_000_000
@@ -41,7 +41,8 @@ def compare(section: CompareSection, inputs: dict[str, Artifact], out_dir: Path)
     counts_after, _ = columns(after, section.metric)
     drawn = (counts_before, counts_after, statistic, section.bootstrap, section.seed)
     difference, retention = paired_difference(*drawn), paired_ratio(*drawn)
-    decided, needed, reason = verdict(difference, section.margin, section.metric in LOWER_IS_BETTER)
+    alike = bool(np.array_equal(statistic(counts_before), statistic(counts_after)))
+    decided, needed, reason = verdict(difference, section.margin, section.metric in LOWER_IS_BETTER, alike)
     general = _general(section, champion, challenger)
     if general is not None and section.forgetting_budget is not None:
         decided, reason = forgetting(general, section.forgetting_budget, decided, reason)
@@ -51,19 +52,23 @@ def compare(section: CompareSection, inputs: dict[str, Artifact], out_dir: Path)
         metric=section.metric,
         suite=section.suite,
         difference=difference,
-        mcnemar_p=mcnemar_exact(np.array([one.right for one in before]), np.array([one.right for one in after])),
+        mcnemar_p=_mcnemar(before, after),
         verdict=decided,
         items_needed=needed if decided == "INCONCLUSIVE" else None,
         reason=reason,
+        changes=changes(section, champion, challenger),
     )
     (out_dir / "comparison.json").write_text(comparison.model_dump_json(indent=2), encoding="utf-8")
     return describe(out_dir, "comparison", _metrics(comparison, retention, general)), Usage()
 
 
-def verdict(difference: Estimate, margin: float, lower_is_better: bool = False) -> tuple[Verdict, int | None, str]:
+def verdict(
+    difference: Estimate, margin: float, lower_is_better: bool = False, alike: bool = False
+) -> tuple[Verdict, int | None, str]:
     """GO where the whole interval lies above minus the margin, NO-GO where it lies below, else INCONCLUSIVE.
 
-    Returns the verdict, the items that would settle it (the interval narrows with the root of their number) and why.
+    Returns the verdict, the items that would settle it (the interval narrows with the root of their number; where all
+    score ``alike`` it is the bound of ``unseen_share``) and why.
     """
     sign = -1 if lower_is_better else 1
     value = sign * difference.value
@@ -75,14 +80,18 @@ def verdict(difference: Estimate, margin: float, lower_is_better: bool = False) 
         return "GO", None, f"{shown}: no loss beyond the margin of {margin:g}"
     if high < -margin:
         return "NO-GO", None, f"{shown}: a loss beyond the margin of {margin:g}"
+    if alike and margin > 0:
+        needed = math.ceil(math.log((1 - LEVEL) / 2) / math.log(1 - margin))
+        told = f"all {difference.n} items score alike, and up to {unseen_share(difference.n):.0%} of all cases may not"
+        return "INCONCLUSIVE", needed, f"{told}: {needed - difference.n} more such items would settle it"
     distance = abs(value + margin)
     width = value - low if value > -margin else high - value
     wanted = difference.n * (width / distance) ** 2 if distance > 0 else math.inf
     if wanted > MOST_ITEMS:
-        return "INCONCLUSIVE", None, f"{shown}: the difference lies on the margin of {margin:g}; the champion stays"
+        return "INCONCLUSIVE", None, f"{shown}: the difference lies on the margin of {margin:g}"
     needed = max(difference.n + 1, math.ceil(wanted))
     more = needed - difference.n
-    return "INCONCLUSIVE", needed, f"{shown}: {more} more items would settle it at this difference; the champion stays"
+    return "INCONCLUSIVE", needed, f"{shown}: {more} more items would settle it at this difference"
 
 
 def forgetting(general: Estimate, budget: float, decided: Verdict, reason: str) -> tuple[Verdict, str]:
@@ -111,6 +120,52 @@ def paired(champion: Artifact, challenger: Artifact, suite: str) -> tuple[list[I
             hint="evaluate both models on the same corpus",
         )
     return list(before.values()), [after[one] for one in before]
+
+
+def changes(section: CompareSection, champion: Artifact, challenger: Artifact) -> list[Change]:
+    """Every metric of every suite, paired; the vertical's tasks together too, where there are several.
+
+    A single task's dozen items rarely tell two models apart; one rate over all of them is the better witness.
+    """
+    shared = [name for name in read_report(champion).suites if name in read_report(challenger).suites]
+    pairs = {name: paired(champion, challenger, name) for name in shared}
+    tasks = [name for name in shared if name != GENERAL]
+    if len(tasks) > 1:
+        before, after = ([one for name in tasks for one in pairs[name][side]] for side in (0, 1))
+        pairs[EVERY_TASK] = before, after
+    return [
+        _change(section, name, metric, *sides)
+        for name, sides in pairs.items()
+        for metric in (("accuracy",) if name == GENERAL else FIELD_METRICS)
+        if metric != "numeric_match" or any(one.numeric for one in sides[0])
+    ]
+
+
+def _change(
+    section: CompareSection, suite: str, metric: str, before: list[ItemScore], after: list[ItemScore]
+) -> Change:
+    counts_before, statistic = columns(before, metric)
+    counts_after, _ = columns(after, metric)
+    gained = statistic(counts_after) - statistic(counts_before)
+    better, worse = int((gained > 0).sum()), int((gained < 0).sum())
+    if metric in LOWER_IS_BETTER:
+        better, worse = worse, better
+    return Change(
+        suite=suite,
+        metric=metric,
+        champion=float(statistic(counts_before.sum(0, keepdims=True))[0]),
+        challenger=float(statistic(counts_after.sum(0, keepdims=True))[0]),
+        difference=paired_difference(counts_before, counts_after, statistic, section.bootstrap, section.seed),
+        better=better,
+        worse=worse,
+        p=sign_test(better, worse),
+    )
+
+
+def _mcnemar(before: list[ItemScore], after: list[ItemScore]) -> float:
+    """Exact, on items answered wholly right or not."""
+    pairs = [(one.right, other.right) for one, other in zip(before, after, strict=True)]
+    return sign_test(pairs.count((False, True)), pairs.count((True, False)))
 
 
 def _general(section: CompareSection, champion: Artifact, challenger: Artifact) -> Estimate | None:

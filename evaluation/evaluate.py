@@ -22,7 +22,7 @@ from evaluation.scoring import ItemScore, score_choice, score_fields, suite_scor
 from recipes.schema import Evaluation
 from recipes.stage_sections import EvaluateSection
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 def evaluate(section: EvaluateSection, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:

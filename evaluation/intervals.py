@@ -1,4 +1,4 @@
-"""Intervals and tests over items, in numpy: percentile bootstrap, its paired form, exact McNemar."""
+"""Intervals and tests over items, in numpy: bootstrap for few items, its paired form, exact sign test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from contracts.reports import Estimate
 
@@ -32,7 +33,7 @@ def micro_f1(sums_R_C: Floats) -> Floats:
 
 
 def bootstrap(counts_N_C: Floats, statistic: Statistic, resamples: int, seed: int) -> Estimate:
-    """The statistic over N items with its 95 % percentile interval, items drawn with replacement.
+    """The statistic over N items with its 95 % bootstrap interval, items drawn with replacement.
 
     A rate that is the same in every item has no spread to resample; its interval is the exact binomial bound.
     """
@@ -40,26 +41,28 @@ def bootstrap(counts_N_C: Floats, statistic: Statistic, resamples: int, seed: in
         return Estimate(value=0.0, low=0.0, high=1.0, n=0)
     value = float(statistic(counts_N_C.sum(0, keepdims=True))[0])
     drawn = np.concatenate([statistic(sums) for sums in _resampled(counts_N_C, resamples, seed)])
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    bound = ((1 - LEVEL) / 2) ** (1 / len(counts_N_C))
+    low, high = np.quantile(drawn, _levels(len(counts_N_C)))
     if value == low == high == 1:
-        low = bound
+        low = 1 - unseen_share(len(counts_N_C))
     elif value == low == high == 0:
-        high = 1 - bound
+        high = unseen_share(len(counts_N_C))
     return Estimate(value=value, low=float(low), high=float(high), n=len(counts_N_C))
 
 
 def paired_difference(
     champion_N_C: Floats, challenger_N_C: Floats, statistic: Statistic, resamples: int, seed: int
 ) -> Estimate:
-    """Challenger minus champion on the same items; both sides of a resample are the same draw of items."""
+    """Challenger minus champion on the same items; both sides of a resample are the same draw of items.
+
+    Where every item differs alike, as when none does, there is no spread to resample: see ``unseen_share``.
+    """
     columns = champion_N_C.shape[1]
     both = np.hstack([champion_N_C, challenger_N_C])
 
     def difference(sums: Floats) -> Floats:
         return np.subtract(statistic(sums[:, columns:]), statistic(sums[:, :columns]))
 
-    return _interval(both, difference, resamples, seed)
+    return _interval(both, difference, (-1.0, 1.0), resamples, seed)
 
 
 def paired_ratio(
@@ -75,22 +78,48 @@ def paired_ratio(
         kept: Floats = np.divide(statistic(sums[:, columns:]), below, out=np.full(len(sums), np.nan), where=below > 0)
         return kept
 
-    return _interval(np.hstack([champion_N_C, challenger_N_C]), ratio, resamples, seed)
+    return _interval(np.hstack([champion_N_C, challenger_N_C]), ratio, (0.0, math.inf), resamples, seed)
 
 
-def mcnemar_exact(right_before: NDArray[np.bool_], right_after: NDArray[np.bool_]) -> float:
-    """Two-sided exact McNemar test on paired right/wrong: the binomial test of the discordant pairs against 1/2."""
-    lost = int((right_before & ~right_after).sum())
-    won = int((~right_before & right_after).sum())
-    tail = sum(math.comb(lost + won, k) for k in range(min(lost, won) + 1))
-    return min(1.0, 2 * tail / int(2 ** (lost + won)))
+def unseen_share(items: int) -> float:
+    """The share of cases that may differ although none of so many items did: the exact binomial bound at 95 %.
+
+    Of 12 items that all score alike, a quarter of the cases they stand for may still differ; of 72, a twentieth.
+    """
+    return 1 - ((1 - LEVEL) / 2) ** (1 / items) if items else 1.0
 
 
-def _interval(counts_N_C: Floats, statistic: Statistic, resamples: int, seed: int) -> Estimate:
+def sign_test(better: int, worse: int) -> float:
+    """Two-sided exact p: so uneven a split of the items that differ, were both sides as likely.
+
+    On right and wrong answers this is the exact McNemar test. 1 where no item differs.
+    """
+    tail = sum(math.comb(better + worse, k) for k in range(min(better, worse) + 1))
+    return min(1.0, 2 * tail / int(2 ** (better + worse)))
+
+
+def _interval(
+    counts_N_C: Floats, statistic: Statistic, bounds: tuple[float, float], resamples: int, seed: int
+) -> Estimate:
     value = float(statistic(counts_N_C.sum(0, keepdims=True))[0])
     drawn = np.concatenate([statistic(sums) for sums in _resampled(counts_N_C, resamples, seed)])
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=value, low=float(low), high=float(high), n=len(counts_N_C))
+    low, high = (float(one) for one in np.nanquantile(drawn, _levels(len(counts_N_C))))
+    if low == high:
+        low, high = low - unseen_share(len(counts_N_C)), high + unseen_share(len(counts_N_C))
+    return Estimate(value=value, low=max(low, bounds[0]), high=min(high, bounds[1]), n=len(counts_N_C))
+
+
+def _levels(items: int) -> tuple[float, float]:
+    """Which quantiles of the resamples bound 95 %, over so few items.
+
+    2.5 and 97.5 % are too narrow: the spread within a sample is too small by (n - 1) / n, and t has wider tails than
+    the normal. Hesterberg's expanded percentile interval (What Teachers Should Know About the Bootstrap, 2015) mends
+    both: 1.1 and 98.9 % at 12 items, 2.3 and 97.7 % at 100.
+    """
+    if items < 2:
+        return 0.0, 1.0
+    low = float(ndtr(-math.sqrt(items / (items - 1)) * stdtrit(items - 1, (1 + LEVEL) / 2)))
+    return low, 1 - low
 
 
 def _resampled(counts_N_C: Floats, resamples: int, seed: int) -> Iterator[Floats]:

@@ -11,7 +11,10 @@ LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 class WithoutStack(logging.Filter):
-    """Lets every record pass; of a StillroomError only its first line is kept: the run's state has the hint. Any other exception keeps its stack."""
+    """Lets every record pass; of a StillroomError only its first line is kept, since the run's state has the hint.
+
+    Any other exception keeps its stack.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Called by the logger with each record."""

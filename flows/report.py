@@ -16,7 +16,7 @@ from markupsafe import Markup
 from contracts.build_report import BuildReport
 from contracts.errors import PublishError
 from contracts.reports import Estimate, Knee, Spread, load_name
-from flows.report_tables import forgetting, label, retention, served, suites
+from flows.report_tables import forgetting, invented_told, label, retention, served, suites
 
 HERE = Path(__file__).parent
 
@@ -58,6 +58,7 @@ def render_page(build: BuildReport) -> str:
         repeated=any(point.repeats > 1 for card in build.servings for point in card.points),
         kneed=any(card.knees for card in build.servings),
         label=label,
+        invented_told=invented_told,
     )
 
 
@@ -107,8 +108,11 @@ def markdown_summary(build: BuildReport) -> str:
         ]
         lines += _markdown_table(head, rows)
     if build.comparisons:
-        gates = [[f"{c.challenger} against {c.champion}", c.suite, c.verdict, c.reason] for c in build.comparisons]
-        lines += _markdown_table(["gate", "suite", "verdict", "reason"], gates)
+        gates = [
+            [f"{c.challenger} against {c.champion}", c.suite, c.verdict, c.reason, invented_told(c)]
+            for c in build.comparisons
+        ]
+        lines += _markdown_table(["gate", "suite", "verdict", "reason", "answers with an invented number"], gates)
     lines += _serving(build)
     if build.stages:
         stages = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.build_report import BuildReport
-from contracts.reports import Comparison, Estimate, EvaluationReport, LoadPoint, ServingCard
+from contracts.reports import EVERY_TASK, Change, Comparison, Estimate, EvaluationReport, LoadPoint, ServingCard
 
 METRIC_ORDER = (
     "field_f1",
@@ -143,3 +143,18 @@ def _alone(card: ServingCard) -> LoadPoint | None:
 
 def _fastest(card: ServingCard) -> LoadPoint | None:
     return max(card.points, key=lambda point: point.output_tokens_per_second, default=None)
+
+
+def invented(comparison: Comparison) -> Change | None:
+    """How the rate of answers with an invented number changed: over every task, else on the gate's own."""
+    found = {one.suite: one for one in comparison.changes if one.metric == "invented_number_rate"}
+    return found.get(EVERY_TASK) or found.get(comparison.suite)
+
+
+def invented_told(comparison: Comparison) -> str:
+    """The same in words: ``9 to 7 of 24: 3 answers lost theirs, 1 got one``; empty where it was not looked at."""
+    change = invented(comparison)
+    if change is None:
+        return ""
+    before, after = (round(rate * change.difference.n) for rate in (change.champion, change.challenger))
+    return f"{before} to {after} of {change.difference.n}: {change.better} answers lost theirs, {change.worse} got one"

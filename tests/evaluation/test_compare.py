@@ -28,11 +28,19 @@ def item(number: int, right: bool, task: str = "cover_page") -> ItemScore:
 
 
 def evaluation(
-    folder: Path, right: int, items: int, general_right: int = 0, general: int = 0, engine: str = "local fp32 cpu"
+    folder: Path,
+    right: int,
+    items: int,
+    general_right: int = 0,
+    general: int = 0,
+    engine: str = "local fp32 cpu",
+    other_right: int = 0,
+    other: int = 0,
 ) -> Artifact:
-    """An evaluation whose first ``right`` of ``items`` are right."""
+    """An evaluation whose first ``right`` of ``items`` are right; a second task and the general suite likewise."""
     folder.mkdir()
     rows = [item(number, number < right) for number in range(items)]
+    rows += [item(number, number < other_right, "statement") for number in range(other)]
     rows += [item(number, number < general_right, GENERAL) for number in range(general)]
     write_jsonl(folder / "items.jsonl", rows)
     suites = {one.task: SuiteScore(task=one.task, items=1, scores={}) for one in rows}
@@ -54,7 +62,7 @@ def gate(
         bootstrap=500,
     )
     out = tmp_path / "out"
-    out.mkdir()
+    out.mkdir(parents=True)
     draft, _ = compare(section, {"champion": champion, "challenger": challenger}, out)
     return Comparison.model_validate_json(draft.file("comparison.json").read_text()), draft.metrics
 
@@ -99,7 +107,7 @@ def test_a_worse_challenger_stays_out(tmp_path: Path) -> None:
 
 def test_a_small_loss_on_few_items_is_inconclusive(tmp_path: Path) -> None:
     found, metrics = gate(tmp_path, evaluation(tmp_path / "old", 11, 12), evaluation(tmp_path / "new", 10, 12))
-    assert found.verdict == "INCONCLUSIVE" and "champion stays" in found.reason
+    assert found.verdict == "INCONCLUSIVE" and "more items would settle it" in found.reason
     assert metrics["items_needed"] == found.items_needed and (found.items_needed or 0) > 12
 
 
@@ -136,3 +144,27 @@ def test_the_gate_loads_no_torch() -> None:
     code = "import sys, evaluation.compare; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert json.loads(shown.replace("'", '"')) == []
+
+
+def test_models_that_score_alike_on_a_dozen_items_are_not_told_to_be_alike(tmp_path: Path) -> None:
+    found, _ = gate(tmp_path, evaluation(tmp_path / "old", 7, 12), evaluation(tmp_path / "new", 7, 12))
+    assert (found.verdict, found.items_needed) == ("INCONCLUSIVE", 72)
+    assert "all 12 items score alike, and up to 26% of all cases may not: 60 more such items" in found.reason
+    many, _ = gate(tmp_path / "many", evaluation(tmp_path / "a", 50, 80), evaluation(tmp_path / "b", 50, 80))
+    assert many.verdict == "GO"
+
+
+def test_every_suite_and_metric_is_paired_and_the_tasks_are_joined(tmp_path: Path) -> None:
+    champion = evaluation(tmp_path / "old", 5, 12, general_right=3, general=10, other_right=4, other=6)
+    challenger = evaluation(tmp_path / "new", 9, 12, general_right=2, general=10, other_right=4, other=6)
+    found, _ = gate(tmp_path, champion, challenger)
+    changes = {(one.suite, one.metric): one for one in found.changes}
+    assert {suite for suite, _ in changes} == {"cover_page", "statement", "general", "all tasks"}
+    invented = changes["all tasks", "invented_number_rate"]
+    # 7 + 2 of 18 answers were wrong with an invented number, then 3 + 2
+    assert (invented.champion, invented.challenger) == (0.5, pytest.approx(5 / 18))
+    assert (invented.better, invented.worse, invented.difference.n) == (4, 0, 18)
+    assert invented.p == pytest.approx(0.125)
+    assert invented.difference.value == pytest.approx(-4 / 18)
+    assert (changes["general", "accuracy"].better, changes["general", "accuracy"].worse) == (0, 1)
+    assert changes["statement", "field_f1"].p == 1.0

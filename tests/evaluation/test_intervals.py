@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.intervals import bootstrap, mcnemar_exact, mean, micro_f1, paired_difference, paired_ratio
+from evaluation.intervals import bootstrap, mean, micro_f1, paired_difference, paired_ratio, sign_test, unseen_share
 
 
 def rates(values: list[float] | np.ndarray) -> np.ndarray:
@@ -64,10 +64,35 @@ def test_retention_is_a_ratio_on_the_same_items() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "won", "p"),
+    ("worse", "better", "p"),
     [(1, 9, 0.021484375), (0, 5, 0.0625), (2, 10, 0.03857421875), (3, 3, 1.0), (0, 0, 1.0), (9, 1, 0.021484375)],
 )
-def test_mcnemar_exact(lost: int, won: int, p: float) -> None:
-    before = np.array([True] * lost + [False] * won + [True] * 7 + [False] * 4)
-    after = np.array([False] * lost + [True] * won + [True] * 7 + [False] * 4)
-    assert mcnemar_exact(before, after) == pytest.approx(p)
+def test_the_sign_test_is_exact(worse: int, better: int, p: float) -> None:
+    assert sign_test(better, worse) == pytest.approx(p)
+
+
+def test_intervals_over_twelve_items_hold_the_mean_more_often_than_plain_ones() -> None:
+    """On skewed figures; ``benchmarks/intervals.py`` measures it on answers."""
+    rng = np.random.default_rng(3)
+    scores = rng.beta(5, 1, size=(400, 12))
+    found = [bootstrap(rates(row), mean, 400, trial) for trial, row in enumerate(scores)]
+    covered = sum(one.low <= 5 / 6 <= one.high for one in found) / len(found)
+    plain = sum(low <= 5 / 6 <= high for low, high in (_plain_percentiles(row) for row in scores)) / len(found)
+    assert covered > plain + 0.02 and covered > 0.9
+
+
+def _plain_percentiles(row: np.ndarray) -> tuple[float, float]:
+    drawn = np.random.default_rng(0).choice(row, size=(400, len(row))).mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def test_items_that_all_differ_alike_leave_doubt() -> None:
+    same = paired_difference(rates([1.0, 0.0] * 6), rates([1.0, 0.0] * 6), mean, 200, 7)
+    assert (same.value, same.low, same.high) == (0.0, -unseen_share(12), unseen_share(12))
+    won = paired_difference(rates([0.0] * 12), rates([1.0] * 12), mean, 200, 7)
+    assert (won.value, won.high) == (1.0, 1.0) and won.low == pytest.approx(1 - unseen_share(12))
+    kept = paired_ratio(rates([1.0] * 12), rates([1.0] * 12), mean, 200, 7)
+    assert kept is not None and kept.low == pytest.approx(1 - unseen_share(12)) and kept.value == 1.0
+    # none of n items differs with probability (1 - p)^n
+    assert (1 - unseen_share(72)) ** 72 == pytest.approx(0.025) and unseen_share(72) == pytest.approx(0.05, abs=0.001)

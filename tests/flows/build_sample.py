@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from contracts.build_report import BuildReport, StageLine
 from contracts.reports import (
     Candidate,
+    Change,
     Comparison,
     CurationCard,
     Estimate,
@@ -135,6 +136,23 @@ def comparison(champion: str, challenger: str, verdict: str, value: float) -> Co
         verdict="GO" if verdict == "GO" else "NO-GO" if verdict == "NO-GO" else "INCONCLUSIVE",
         items_needed=140 if verdict == "INCONCLUSIVE" else None,
         reason=f"the interval lies {'within' if verdict == 'GO' else 'across'} the margin of 0.05",
+        changes=[
+            change("cover_page", "field_f1", value, 30, 8),
+            change("all tasks", "invented_number_rate", -value, 9, 2),
+        ],
+    )
+
+
+def change(suite: str, metric: str, value: float, better: int, worse: int) -> Change:
+    return Change(
+        suite=suite,
+        metric=metric,
+        champion=0.25,
+        challenger=0.25 + value,
+        difference=Estimate(value=value, low=value - 0.02, high=value + 0.02, n=128),
+        better=better,
+        worse=worse,
+        p=0.065,
     )
 
 

@@ -15,7 +15,7 @@ from contracts.errors import PublishError
 from contracts.reports import Knee
 from flows import report_figures
 from flows.report import knee_load, markdown_summary, render_page, write_page
-from flows.report_tables import forgetting, retention, served, suites
+from flows.report_tables import forgetting, invented_told, retention, served, suites
 from tests.flows.build_sample import whole_build
 
 HOSTILE = '<script>window.injected=1</script><a href="javascript:alert(1)">"x"</a>'
@@ -127,6 +127,19 @@ def test_forgetting_is_counted_from_the_base() -> None:
     assert change["student-7B"][1] is None, "the budget is the teacher's"
     tight = whole_build().model_copy(update={"forgetting_budget": 0.02})
     assert {row["model"] for row in forgetting(tight) if row["over"]} == {"dpo"}
+
+
+def test_what_a_gate_changed_stands_beside_its_verdict() -> None:
+    gate = next(one for one in whole_build().comparisons if one.challenger == "dpo")
+    told = invented_told(gate)
+    # 32 of 128 before, and what the sample's difference makes of them
+    assert told.startswith("32 to ") and told.endswith(" of 128: 9 answers lost theirs, 2 got one")
+    page, markdown = data_part(render_page(whole_build())), markdown_summary(whole_build())
+    assert told in page and told in markdown
+    assert "Every suite and metric, paired" in page
+    old = gate.model_copy(update={"changes": []})
+    assert invented_told(old) == ""
+    assert "Every suite and metric" not in render_page(whole_build().model_copy(update={"comparisons": [old]}))
 
 
 def test_best_score_is_the_least_rate_of_invented_numbers() -> None:
