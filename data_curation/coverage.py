@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.errors import GateError, RecipeError
+from contracts.errors import GateError
 from contracts.reports import Covered
 from data_curation.phrases import Phrases
 from recipes.corpus import Inbox
@@ -84,14 +84,6 @@ def coverage(counted: Seen, ontology: Ontology | None, required: dict[str, int])
         for kind, table in tables.items()
         for name, one in table.items()
     ]
-
-
-def check_requirements(required: dict[str, int], ontology: Ontology | None) -> None:
-    """Raises RecipeError where ``curation.require_coverage`` names what the ontology does not know."""
-    unknown = sorted(set(required) - set(ontology.names if ontology else ()))
-    if unknown:
-        hint = "its names stand in the vertical's ontology.yaml" if ontology else "the vertical has no ontology.yaml"
-        raise RecipeError("curation.require_coverage", "names what is not there", got=", ".join(unknown), hint=hint)
 
 
 def refuse_gaps(lines: Iterable[Covered]) -> None:

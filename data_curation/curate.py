@@ -20,7 +20,6 @@ from data_curation.card import Examples, Outcome
 from data_curation.card_page import write_card
 from data_curation.card_samples import samples_of
 from data_curation.card_sum import metrics_of
-from data_curation.coverage import check_requirements
 from data_curation.decontamination import Index
 from data_curation.duplicates import (
     Pair,
@@ -55,6 +54,7 @@ from data_curation.splitting import U64, held_out_entities, split
 from data_curation.spool import Found
 from data_curation.task_examples import TaskExamples
 from data_curation.text_pool import TextPool, cores, workers_for
+from recipes.ontology import require_known
 from recipes.stage_sections import CurateSection
 
 CODE_VERSION = "9"
@@ -80,7 +80,7 @@ def curate(section: CurateSection, inputs: dict[str, Artifact], out_dir: Path) -
     little of what the corpus must cover).
     """
     section = section.model_copy(update={"workers": section.workers or cores()})
-    check_requirements(section.curation.require_coverage, section.ontology)
+    require_known(section.curation.require_coverage, section.ontology)
     check_licences(section.sources, section.curation)
     check_prompts(section.tasks)
     for name, source in section.sources.items():

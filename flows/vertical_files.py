@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from contracts.errors import RecipeError, StillroomError
-from data_curation.coverage import check_requirements
 from data_curation.writer import schema as writer_schema
 from data_curation.writer.load import load as load_writer
 from data_curation.writer.load import writer_path
@@ -38,7 +37,7 @@ DOCUMENTED = (schema, ontology, text_rules, corpus, writer_schema)
 def check_files(recipe: Recipe) -> None:
     """Raises RecipeError with every fault of the files beside a vertical's recipe."""
     checks: list[Callable[[], Any]] = [
-        lambda: check_requirements(recipe.curation.require_coverage, ontology.load(recipe.vertical)),
+        lambda: ontology.require_known(recipe.curation.require_coverage, ontology.load(recipe.vertical)),
         lambda: text_rules.quality_rules(recipe.vertical),
         lambda: text_rules.identifiers(recipe.vertical),
         lambda: load_writer(writer_path(recipe.vertical, recipe.writer.file)),

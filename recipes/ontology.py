@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -98,3 +99,11 @@ def read(path: Path) -> Ontology:
     except ValidationError as error:
         faults = faults_of(subject, error, Ontology, "docs/extending.md shows every key")
         raise RecipeError(subject, f"{len(faults)} faults", faults=faults) from None
+
+
+def require_known(required: Iterable[str], known: Ontology | None) -> None:
+    """Raises RecipeError where ``curation.require_coverage`` names what the ontology does not know."""
+    unknown = sorted(set(required) - set(known.names if known else ()))
+    if unknown:
+        hint = "its names stand in the vertical's ontology.yaml" if known else "the vertical has no ontology.yaml"
+        raise RecipeError("curation.require_coverage", "names what is not there", got=", ".join(unknown), hint=hint)

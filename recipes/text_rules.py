@@ -7,6 +7,7 @@ same name in a vertical's folder adds to it or replaces an entry of the same nam
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -105,6 +106,11 @@ def _catalogue(name: str, vertical: str, kind: type[Entry]) -> dict[str, Entry]:
     return found
 
 
+@cache
+def _entries_of(kind: type[Entry]) -> TypeAdapter[dict[str, Entry]]:
+    return TypeAdapter(dict[StrictStr, kind])  # type: ignore[valid-type]
+
+
 def _entries(place: Path, kind: type[Entry]) -> dict[str, Entry]:
     shown = str(place.relative_to(FOLDER.parent)) if place.is_relative_to(FOLDER.parent) else str(place)
     try:
@@ -116,9 +122,8 @@ def _entries(place: Path, kind: type[Entry]) -> dict[str, Entry]:
     if not isinstance(data, dict):
         hint = "docs/extending.md shows an entry"
         raise RecipeError(shown, "must map names to entries", got=type(data).__name__, hint=hint)
-    entries = TypeAdapter(dict[StrictStr, kind])  # type: ignore[valid-type]
     try:
-        return entries.validate_python(data)
+        return _entries_of(kind).validate_python(data)
     except ValidationError as error:
         faults = faults_of(shown, error, dict[str, kind], "docs/extending.md shows every key")  # type: ignore[valid-type]
         raise RecipeError(shown, f"{len(faults)} faults", faults=faults) from None

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,16 @@ class NotYaml(ValueError):
 
 
 def read(path: Path) -> Any:
-    """What a file says; None where it is empty. Raises NotYaml, and OSError."""
+    """What a file says; None where it is empty. Raises NotYaml, and OSError.
+
+    A recipe is read at every scale, and its catalogues with it: an unchanged file is parsed once a process.
+    """
+    seen = path.stat()
+    return copy.deepcopy(_read(path, seen.st_mtime_ns, seen.st_size))
+
+
+@lru_cache(maxsize=128)
+def _read(path: Path, changed_ns: int, size: int) -> Any:
     try:
         return parsed(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
