@@ -10,7 +10,6 @@ from rich.table import Table
 
 from contracts.errors import InputError
 from flows.command_line import Corpus, DefaultRun, Scale, Set, stderr, stdout
-from flows.fetch import fetched, is_url
 from flows.settings import Settings, documents
 from recipes.load import load, verticals
 
@@ -53,6 +52,8 @@ def run(
     ray_address: RayAddress = "",
 ) -> None:
     """Curate, and print where the card lies. An inbox in which nothing has changed is said to be so, and left alone."""
+    from flows.fetch import fetched, is_url  # its file systems take a while to import
+
     settings = Settings()
     overrides = [*(overrides or ()), *_runner(engine, ray_address)]
     if target in verticals():

@@ -98,8 +98,9 @@ def markdown_summary(build: BuildReport) -> str:
         lines += _markdown_table(head, rows)
     if kept := retention(build):
         head = ["student", f"share of {build.teacher}'s {label(build.primary_metric)}", "asked"]
+        asked = ["" if row["floor"] is None else share(row["floor"]) for row in kept]
         lines += _markdown_table(
-            head, [[r["student"], share(r["kept"]), share(r["floor"]) if r["floor"] is not None else ""] for r in kept]
+            head, [[row["student"], kept_share(row), floor] for row, floor in zip(kept, asked, strict=True)]
         )
     if forgotten := forgetting(build):
         head = ["model", "general accuracy", "since base"]
@@ -188,6 +189,12 @@ def usd(value: float | None) -> str:
 def score(value: Estimate) -> str:
     """A figure with its interval: ``0.912 (0.880 to 0.941)``."""
     return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def kept_share(row: dict[str, Any]) -> str:
+    """What a student keeps, with its interval where there is one: ``94.5 % (90.1 % to 98.0 %)``."""
+    interval = "" if row["low"] is None else f" ({share(row['low'])} to {share(row['high'])})"
+    return share(row["kept"]) + interval
 
 
 def share(value: float) -> str:

@@ -63,7 +63,10 @@ def _best(reports: list[EvaluationReport], suite: str, metric: str) -> float | N
 
 
 def retention(build: BuildReport) -> list[dict[str, Any]]:
-    """Students against their teacher on the primary task: the share kept, its interval from the paired comparison."""
+    """Students against their teacher on the primary task: the share kept, its interval from the paired comparison.
+
+    ``met`` looks at the share alone, ``certain`` tells whether the whole interval lies on its side of the floor.
+    """
     scores = {report.model: primary(build, report) for report in build.evaluations}
     teacher = scores.get(build.teacher)
     rows = []
@@ -74,19 +77,27 @@ def retention(build: BuildReport) -> list[dict[str, Any]]:
         paired = _comparison(build, student)
         floor = build.retention_floors.get(student)
         kept = own.value / teacher.value
+        low, high = _kept_interval(paired, teacher.value)
         rows.append(
             {
                 "student": student,
                 "score": own,
                 "teacher": teacher,
                 "kept": kept,
-                "low": 1 + paired.difference.low / teacher.value if paired else None,
-                "high": 1 + paired.difference.high / teacher.value if paired else None,
+                "low": low,
+                "high": high,
                 "floor": floor,
                 "met": None if floor is None else kept >= floor,
+                "certain": floor is not None and low is not None and high is not None and not low < floor <= high,
             }
         )
     return rows
+
+
+def _kept_interval(paired: Comparison | None, teacher: float) -> tuple[float | None, float | None]:
+    if paired is None:
+        return None, None
+    return 1 + paired.difference.low / teacher, 1 + paired.difference.high / teacher
 
 
 def _comparison(build: BuildReport, student: str) -> Comparison | None:

@@ -140,7 +140,6 @@ def test_validate_and_import_are_light() -> None:
 
 
 def test_validate_reads_recipes_and_no_library_of_the_stages() -> None:
-    """Half a second of imports was two thirds of what it took."""
     code = (
         "import sys; from typer.testing import CliRunner; from flows.cli import app; "
         "done = CliRunner().invoke(app, ['validate']); print(done.exit_code, "

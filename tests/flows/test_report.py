@@ -116,6 +116,13 @@ def test_retention_and_its_interval() -> None:
     # the paired difference is -0.142 +- 0.02 of a teacher of 0.944
     assert kept["student-7B"]["low"] == pytest.approx(1 - 0.162 / 0.944)
     assert kept["student-7B"]["high"] == pytest.approx(1 - 0.122 / 0.944)
+    # 90 % are asked of it, and its interval ends at 87 %; 95 % of the other, whose interval begins at 95.0 %
+    assert kept["student-7B"]["certain"] is True
+    assert "85.0 % (82.8 % to 87.1 %)" in markdown_summary(whole_build())
+    strict = whole_build().model_copy(update={"retention_floors": {"student-14B": 0.96}})
+    (row,) = [one for one in retention(strict) if one["student"] == "student-14B"]
+    assert (row["met"], row["certain"]) == (True, False)
+    assert "kept, not certain" in render_page(strict)
 
 
 def test_forgetting_is_counted_from_the_base() -> None:
