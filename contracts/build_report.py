@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from contracts.reports import Comparison, CurationCard, EvaluationReport, Report, SelectionReport, ServingCard
+from contracts.curation_report import CurationCard
+from contracts.reports import Comparison, EvaluationReport, Report, SelectionReport
+from contracts.serving_report import ServingCard
 
 
 class StageLine(Report):

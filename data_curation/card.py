@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts.curation_report import CurationCard, EvaluationTexts, NearDuplicates, SourceCount, SplitSides
 from contracts.documents import ChatExample, PreferencePair
 from contracts.errors import GateError
-from contracts.reports import CurationCard, EvaluationTexts, NearDuplicates, SourceCount, SplitSides
 from data_curation.candidates import Book
 from data_curation.duplicates import SAMPLES, Pair
 from data_curation.guard import Compared

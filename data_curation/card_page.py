@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from contracts.reports import CurationCard, SourceCount
+from contracts.curation_report import CurationCard, SourceCount
 from data_curation.card_samples import SAMPLES, Alike, Cluster, Removed, Samples
 from data_curation.quality_bins import BINS, MEASURES
 from data_curation.quarantine import NOTE

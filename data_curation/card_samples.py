@@ -21,8 +21,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.curation_report import CurationCard
 from contracts.documents import ChatExample, PreferencePair, read_jsonl
-from contracts.reports import CurationCard
 from data_curation.dataset import ROW_GROUP
 from data_curation.trace import FILE
 

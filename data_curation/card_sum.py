@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contracts.artifacts import Artifact
-from contracts.reports import (
+from contracts.curation_report import (
     Covered,
     CurationCard,
     EvaluationTexts,

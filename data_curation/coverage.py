@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts.curation_report import Covered
 from contracts.errors import GateError
-from contracts.reports import Covered
 from data_curation.phrases import Phrases
 from recipes.corpus import Inbox
 from recipes.ontology import Concept, Jurisdiction, Ontology, Period

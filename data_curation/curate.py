@@ -11,8 +11,8 @@ import numpy as np
 
 import recipes
 from contracts.artifacts import Artifact, describe
+from contracts.curation_report import CurationCard, NearDuplicates
 from contracts.documents import write_jsonl
-from contracts.reports import CurationCard, NearDuplicates
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from data_curation.candidates import Book, close_book, open_book

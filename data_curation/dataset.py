@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from contracts.reports import CurationCard
+from contracts.curation_report import CurationCard
 from data_curation.coverage import places_of
 from data_curation.croissant import croissant
 from data_curation.first_seen import Ints

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from contracts.curation_report import CurationCard, LengthBin, SourceCount
 from contracts.documents import Document
-from contracts.reports import CurationCard, LengthBin, SourceCount
 from data_curation.coverage import Seen, seen
 from recipes.corpus import Inbox
 from recipes.ontology import Ontology

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from contracts.reports import CurationCard
+from contracts.curation_report import CurationCard
 from data_curation.candidates import Book
 from data_curation.card import Outcome, card_of
 from data_curation.coverage import READ, coverage, refuse_gaps, seen

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.reports import TextCounts
+from contracts.curation_report import TextCounts
 from data_curation.field_paths import lookup, text_of
 from data_curation.kernel import Wanted, scan, texts_of
 from data_curation.language import UNDETERMINED, language_of

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from contracts.reports import LengthBin
+from contracts.curation_report import LengthBin
 from data_curation.dataset import NO_PART, Part, Shards, regrouped
 from data_curation.spool import BODY
 

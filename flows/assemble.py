@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from contracts.artifacts import Artifact
 from contracts.build_report import BuildReport, StageLine
+from contracts.curation_report import CurationCard
 from contracts.errors import StillroomError
-from contracts.reports import Comparison, CurationCard, EvaluationReport, Report, SelectionReport, ServingCard
+from contracts.reports import Comparison, EvaluationReport, Report, SelectionReport
+from contracts.serving_report import ServingCard
 from flows.build import Build
 from ledger.report import build_lines, build_totals
 from recipes.catalogue import models

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from contracts.artifacts import Artifact
-from contracts.reports import CurationCard
+from contracts.curation_report import CurationCard
 from data_curation import card_samples
 from data_curation.card_samples import Samples
 from data_curation.quarantine import NOTE

@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from contracts.build_report import BuildReport
 from contracts.errors import PublishError
-from contracts.reports import Estimate, Knee, Spread, load_name
+from contracts.reports import Estimate
+from contracts.serving_report import Knee, Spread, load_name
 from flows.report_tables import forgetting, invented_told, label, retention, served, suites
 
 HERE = Path(__file__).parent

@@ -13,7 +13,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from contracts.build_report import BuildReport
-from contracts.reports import CurationCard, Estimate, LoadPoint, ServingCard
+from contracts.curation_report import CurationCard
+from contracts.reports import Estimate
+from contracts.serving_report import LoadPoint, ServingCard
 from flows.report_tables import label, primary
 
 INK = "#64748b"

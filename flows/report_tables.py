@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.build_report import BuildReport
-from contracts.reports import EVERY_TASK, Change, Comparison, Estimate, EvaluationReport, LoadPoint, ServingCard
+from contracts.reports import EVERY_TASK, Change, Comparison, Estimate, EvaluationReport
+from contracts.serving_report import LoadPoint, ServingCard
 
 METRIC_ORDER = (
     "field_f1",

@@ -11,7 +11,7 @@ from typing import Literal
 
 from contracts.artifacts import Artifact, describe
 from contracts.errors import FitError, InputError
-from contracts.reports import LoadPoint, ServingCard
+from contracts.serving_report import LoadPoint, ServingCard
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from recipes.schema import Serving

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from contracts.reports import Estimate, Knee, LoadPoint
+from contracts.reports import Estimate
+from contracts.serving_report import Knee, LoadPoint
 
 Z = 1.959964
 """Two-sided 95 % of a normal distribution."""

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from contracts.errors import ServeError
-from contracts.reports import LoadPoint
+from contracts.serving_report import LoadPoint
 from serving.engine import Engine
 from serving.engine_metrics import Counters
 from serving.knee import request_share

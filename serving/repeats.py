@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from contracts.reports import LoadPoint, Spread
+from contracts.serving_report import LoadPoint, Spread
 from serving.knee import request_share
 
 RATES = ("request_per_second", "output_tokens_per_second", "total_tokens_per_second", "goodput_request_per_second")

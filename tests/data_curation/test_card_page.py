@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import CurationCard, TextCounts
+from contracts.curation_report import CurationCard, TextCounts
 from data_curation.card_page import chars, render_card, share
 from data_curation.card_samples import read, samples_of
 from data_curation.curate import curate

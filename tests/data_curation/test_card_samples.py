@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.artifacts import Artifact
-from contracts.reports import CurationCard
+from contracts.curation_report import CurationCard
 from data_curation import card_samples
 from data_curation.card_samples import Samples
 from data_curation.card_sum import card_of_layers

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from contracts.artifacts import Artifact, broken_files, publish
+from contracts.curation_report import CurationCard
 from contracts.documents import ChatExample, Document, PreferencePair, read_jsonl
 from contracts.errors import GateError, InputError, LicenceError, RecipeError
-from contracts.reports import CurationCard
 from contracts.stage import StageSpec
 from data_curation.curate import curate
 from data_curation.example_file import ExampleFile

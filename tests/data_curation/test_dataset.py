@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from contracts.curation_report import CurationCard
 from contracts.errors import GateError, RecipeError
-from contracts.reports import CurationCard
 from data_curation.curate import curate
 from data_curation.dataset import _cell
 from data_curation.phrases import Phrases

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import CurationCard
+from contracts.curation_report import CurationCard
 from data_curation.curate import curate
 from recipes.schema import Source
 from tests.data_curation.corpus_sample import corpus, lines, section

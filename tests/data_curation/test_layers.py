@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.artifacts import Artifact, load, publish
+from contracts.curation_report import CurationCard
 from contracts.documents import ChatExample
 from contracts.errors import GateError, InputError
-from contracts.reports import CurationCard
 from data_curation.card_sum import card_of_layer, card_of_layers
 from data_curation.curate import curate
 from data_curation.earlier import earlier_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import CurationCard
+from contracts.curation_report import CurationCard
 from data_curation.curate import curate
 from recipes.stage_sections import CurateSection
 from tests.data_curation.corpus_sample import corpus, lease, lines, section, story, write_rows

@@ -6,21 +6,9 @@ import math
 from datetime import UTC, datetime
 
 from contracts.build_report import BuildReport, StageLine
-from contracts.reports import (
-    Candidate,
-    Change,
-    Comparison,
-    CurationCard,
-    Estimate,
-    EvaluationReport,
-    Knee,
-    LoadPoint,
-    SelectionReport,
-    ServingCard,
-    SourceCount,
-    Spread,
-    SuiteScore,
-)
+from contracts.curation_report import CurationCard, SourceCount
+from contracts.reports import Candidate, Change, Comparison, Estimate, EvaluationReport, SelectionReport, SuiteScore
+from contracts.serving_report import Knee, LoadPoint, ServingCard, Spread
 
 CHAIN = {
     "base": (0.02, 0.41),

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.build_report import BuildReport, StageLine
 from contracts.errors import PublishError
-from contracts.reports import Knee
+from contracts.serving_report import Knee
 from flows import report_figures
 from flows.report import knee_load, markdown_summary, render_page, write_page
 from flows.report_tables import forgetting, invented_told, retention, served, suites

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.artifacts import Artifact, describe, publish
 from contracts.errors import GateError, ServeError
-from contracts.reports import ServingCard
+from contracts.serving_report import ServingCard
 from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection
 from serving.benchmark import measure

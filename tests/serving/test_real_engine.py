@@ -14,7 +14,7 @@ import pytest
 
 from contracts.artifacts import describe, load, publish
 from contracts.errors import GateError, ServeError
-from contracts.reports import ServingCard
+from contracts.serving_report import ServingCard
 from contracts.stage import StageResult, StageSpec
 from recipes.schema import Serving
 from recipes.stage_sections import BenchmarkSection

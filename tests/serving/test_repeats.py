@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import Estimate, Knee, LoadPoint
+from contracts.reports import Estimate
+from contracts.serving_report import Knee, LoadPoint
 from serving.engine_metrics import Counters
 from serving.knee import find_knee, find_knees, request_share
 from serving.load import Cell, load_point
