@@ -16,7 +16,7 @@ cp infra/requirements.in "$work/requirements.in"
     echo "# Made by infra/lock.sh from requirements.in; torch has locks of its own."
     echo "# Install with: pip install --no-deps --require-hashes -r infra/requirements.lock"
     # a package's lines: its name at the margin, its hashes indented below
-    awk '/^#/ {next} /^[a-z0-9]/ {keep = $0 !~ /^(torch|triton|nvidia-|cuda-)/} keep && NF' "$work/resolved.lock"
+    awk '/^#/ {next} /^[a-z0-9]/ {keep = $0 ~ /^nvidia-ml-py==/ || $0 !~ /^(torch|triton|nvidia-|cuda-)/} keep && NF' "$work/resolved.lock"
     cat infra/model.txt
 } > "$work/finished.lock"
 mv "$work/finished.lock" "$lock"
