@@ -17,7 +17,7 @@ from contracts.reports import EVERY_TASK, Change, Comparison, Estimate, Verdict
 from contracts.stage import stage_main
 from contracts.usage import Usage
 from evaluation.evaluate import read_items, read_report
-from evaluation.intervals import LEVEL, paired_difference, paired_ratio, sign_test, unseen_share
+from evaluation.intervals import paired_difference, paired_ratio, sign_test, unseen_share
 from evaluation.scoring import FIELD_METRICS, GENERAL, LOWER_IS_BETTER, ItemScore, columns
 from recipes.stage_sections import CompareSection
 
@@ -67,8 +67,9 @@ def verdict(
 ) -> tuple[Verdict, int | None, str]:
     """GO where the whole interval lies above minus the margin, NO-GO where it lies below, else INCONCLUSIVE.
 
-    Returns the verdict, the items that would settle it (the interval narrows with the root of their number; where all
-    score ``alike`` it is the bound of ``unseen_share``) and why.
+    Models that score ``alike`` on every item are a GO as well: no item speaks against the challenger. The reason then
+    says what so few items may have missed (``unseen_share``). Returns the verdict, the items that would settle it
+    (the interval narrows with the root of their number) and why.
     """
     sign = -1 if lower_is_better else 1
     value = sign * difference.value
@@ -80,10 +81,9 @@ def verdict(
         return "GO", None, f"{shown}: no loss beyond the margin of {margin:g}"
     if high < -margin:
         return "NO-GO", None, f"{shown}: a loss beyond the margin of {margin:g}"
-    if alike and margin > 0:
-        needed = math.ceil(math.log((1 - LEVEL) / 2) / math.log(1 - margin))
-        told = f"all {difference.n} items score alike, and up to {unseen_share(difference.n):.0%} of all cases may not"
-        return "INCONCLUSIVE", needed, f"{told}: {needed - difference.n} more such items would settle it"
+    if alike:
+        unseen = f"up to {unseen_share(difference.n):.0%} of all cases may not"
+        return "GO", None, f"all {difference.n} items score alike, so nothing speaks against it; {unseen}"
     distance = abs(value + margin)
     width = value - low if value > -margin else high - value
     wanted = difference.n * (width / distance) ** 2 if distance > 0 else math.inf
