@@ -176,6 +176,7 @@ def _described(
             entity=told.fields.entity,
             date=told.fields.date,
             max_chars=8_000,
+            figures_tell_apart=told.figures_tell_apart,
         )
     return found
 

@@ -79,6 +79,8 @@ class Corpus(Section):
     use: Literal["pretraining", "replay"] = "pretraining"
     """Of a drop that no source of the recipe describes."""
     fields: Fields = Fields()
+    figures_tell_apart: StrictBool | None = None
+    """Of such a drop: whether documents with different figures are no copies, however alike: forms filled in."""
 
     @property
     def jurisdictions(self) -> tuple[str, ...]:

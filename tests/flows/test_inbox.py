@@ -313,3 +313,11 @@ def test_a_second_run_of_what_another_has_begun_with_is_none(tmp_path: Path, mon
             curate._inbox(folder, recipe, mine)
         inbox.Records(mine).note("finance", attempted=inbox.view(folder, recipe, mine).state)
         assert curate._inbox(folder, recipe, mine) == ""
+
+
+def test_a_drop_of_forms_says_that_figures_tell_them_apart(tmp_path: Path) -> None:
+    drop(tmp_path, "leases", figures_tell_apart=True)
+    drop(tmp_path, "letters")
+    sources = seen(tmp_path).recipe.sources
+    assert sources["leases"].figures_tell_apart
+    assert sources["letters"].figures_tell_apart is None
