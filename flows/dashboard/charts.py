@@ -74,6 +74,8 @@ def columns(
         if name in place and start in stacks:
             stacks[start][place[name]] += max(0.0, value)
     most = max(sum(stack) for stack in stacks.values())
+    if most <= 0:  # all of it lies before the first bucket shown
+        return None
     step, base = nice_step(most), height - BOTTOM
     ceiling = step * -(-most // step)
     slot = (WIDTH - LEFT - RIGHT) / len(buckets)
