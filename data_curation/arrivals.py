@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
+import struct
 from array import array
-
-import numpy as np
+from functools import lru_cache
 
 from data_curation.first_seen import NEW, FirstSeen
 
@@ -18,7 +18,8 @@ EARLIEST_YEAR, LATEST_YEAR = 1500, 2100
 YEAR = re.compile(r"(?<!\d)(\d{4})(\d{4})?(?!\d)")
 """On its own, or before or behind month and day (``20151231``, ``12312015``)."""
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
-ANY = np.ones(1, np.bool_)
+SHOWN_DATE_CHARS = 40
+KEY = struct.Struct("<qq")
 Fault = tuple[str, str]
 """Reason and detail of a rejection."""
 
@@ -55,14 +56,16 @@ class Identities:
     def _enter(self, identity: str) -> int:
         """The place of an id that is there, NEW for one that is now."""
         digest = hashlib.blake2b(identity.encode(errors="replace"), digest_size=16).digest()
-        (found,) = self._seen.add(np.frombuffer(digest, np.uint64).reshape(1, 2), ANY)
+        found = self._seen.add_one(*KEY.unpack(digest))
         if found == NEW:
             self._files.append(len(self._names) - 1)
-        return int(found)
+        return found
 
 
 def tidy(identity: str) -> str:
     """An id on one line, printable, of at most ``ID_CHARS``."""
+    if " " not in identity and identity.isprintable() and len(identity) <= ID_CHARS:
+        return identity
     plain = " ".join(identity.split())
     if not plain.isprintable():
         plain = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
@@ -75,13 +78,18 @@ def date_fault(date: str | None) -> Fault | None:
     """Why a date cannot be: a year out of reach, a 13th month. Words and forms without a year are not judged."""
     if not date:
         return None
+    return _date_fault(date) if len(date) <= SHOWN_DATE_CHARS else _date_fault.__wrapped__(date)
+
+
+@lru_cache(maxsize=16_384)
+def _date_fault(date: str) -> Fault | None:
     year = YEAR.search(date)
     if year and not any(EARLIEST_YEAR <= int(digits) <= LATEST_YEAR for digits in year.groups("0")):
-        return "impossible_date", f"{date[:40]}: years from {EARLIEST_YEAR} to {LATEST_YEAR}"
+        return "impossible_date", f"{date[:SHOWN_DATE_CHARS]}: years from {EARLIEST_YEAR} to {LATEST_YEAR}"
     day = ISO_DAY.match(date.strip())
     if day:
         try:
             datetime.date.fromisoformat(day[0])
         except ValueError as error:
-            return "impossible_date", f"{date[:40]}: {error}"
+            return "impossible_date", f"{date[:SHOWN_DATE_CHARS]}: {error}"
     return None

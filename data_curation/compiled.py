@@ -10,21 +10,25 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 LOOPS = (
-    "compiled.py", "first_seen.py", "folding.py", "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py",
-    "phrases.py", "repeats.py", "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py", "text_measures.py",
-    "text_statistics.py",
+    "compiled.py", "content_loop.py", "english_loop.py", "first_seen.py", "folding.py", "json_loop.py", "letters.py",
+    "minhash.py", "near_pairs.py", "ngram_table.py", "normal_loop.py", "number_loop.py", "phrases.py", "repeats.py",
+    "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py", "text_measures.py", "text_statistics.py",
+    "language.py", "mojibake.py", "normalising.py", "personal_patterns.py", "personal_signs.py",
 )  # fmt: skip
-"""The files whose functions are compiled."""
+"""The files whose functions are compiled, and those whose figures stand in them."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -61,6 +65,19 @@ def cache_folder() -> Path:
 
 
 numba.config.CACHE_DIR = str(cache_folder())
+
+
+def kept(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """A table about characters, made once a machine, version of the code and of Unicode."""
+    path = Path(numba.config.CACHE_DIR) / f"{name}-{unicodedata.unidata_version}.npy"
+    try:
+        found: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        found = make()
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=name, delete=False) as out:
+            np.save(out, found, allow_pickle=False)
+        Path(out.name).replace(path)
+    return found
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -116,6 +133,19 @@ def equal(context: Any, data: Any, position: Any, byte: Any) -> Any:
         return builder.bitcast(found, ir.IntType(64))
 
     return types.uint64(data, types.intp, types.uint8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def within(context: Any, data: Any, position: Any, first: Any, count: Any) -> Any:
+    """Which of 64 bytes of a uint8 array are among ``count`` from ``first`` on: a uint64 like that of ``mask``."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
+        above = builder.sub(loaded, _everywhere(builder, arguments[2]))
+        found = builder.icmp_unsigned("<", above, _everywhere(builder, arguments[3]))
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(data, types.intp, types.uint8, types.uint8), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -40,7 +40,7 @@ def seen(batches: Iterable[pa.RecordBatch], ontology: Ontology | None, inbox: In
     printed = np.zeros(len(phrases.names), np.int64)
     dated: Counter[tuple[tuple[str, ...], str | None]] = Counter()
     for batch in batches:
-        real = batch.filter(pc.invert(batch["synthetic"]))
+        real = batch if not pc.any(batch["synthetic"]).as_py() else batch.filter(pc.invert(batch["synthetic"]))
         printed += phrases.documents_with(real["text"])
         files = real["file"].dictionary_encode()
         places = [places_of(file, inbox) for file in files.dictionary.to_pylist()]

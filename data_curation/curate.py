@@ -57,7 +57,7 @@ from data_curation.text_pool import TextPool, cores, workers_for
 from recipes.ontology import require_known
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "9"
+CODE_VERSION = "10"
 SPOOL = ".spool"
 """Scratch: it goes with the stage, and a killed stage's with the next."""
 Duplicates = tuple[list[Pair], dict[str, Compared], list[str], dict[str, NearDuplicates]]

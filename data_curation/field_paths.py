@@ -15,6 +15,9 @@ STEP = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
 
 def lookup(row: dict[str, Any], path: str) -> Any:
     """The value at ``path``, None where there is none."""
+    if _is_plain(path):
+        value = row.get(path)
+        return None if is_empty(value) else value
     for alternative in path.split("|"):
         value = _joined(row, alternative) if "+" in alternative else _walk(row, alternative.strip())
         if not is_empty(value):
@@ -59,6 +62,12 @@ def _walk(value: Any, path: str) -> Any:
         if value is None:
             return None
     return value
+
+
+@lru_cache(maxsize=1_024)
+def _is_plain(path: str) -> bool:
+    """Whether a path is the name of a field and no more."""
+    return path == path.strip() != "" and not any(sign in path for sign in "|+.[]")
 
 
 @lru_cache(maxsize=1_024)

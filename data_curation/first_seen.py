@@ -43,6 +43,14 @@ class FirstSeen:
         self.count = _add(keys, may_enter, most, self._keys, self._slots, self.count, found)
         return found
 
+    def add_one(self, one: int, other: int) -> int:
+        """``add`` of one key, its halves as signed numbers, that may enter."""
+        if 2 * (self.count + 1) > len(self._slots):
+            self._grow()
+        found: int = _add_one(one, other, self._keys, self._slots, self.count)
+        self.count += found == NEW
+        return found
+
     def close(self) -> None:
         """Keep the keys alone; nothing can be added any more."""
         self._keys = self._keys[: self.count].copy()
@@ -70,6 +78,16 @@ def _add(keys: U64, may_enter: Any, most: int, kept: U64, slots: Any, count: int
         else:
             found[number] = -2
     return count
+
+
+@loop
+def _add_one(one: int, other: int, kept: U64, slots: Any, count: int) -> int:
+    at = _slot(np.uint64(one), np.uint64(other), kept, slots)
+    if slots[at] >= 0:
+        return int(slots[at])
+    kept[count, 0], kept[count, 1] = np.uint64(one), np.uint64(other)
+    slots[at] = count
+    return -1
 
 
 @loop

@@ -92,7 +92,6 @@ def scan(texts: pa.Array | pa.ChunkedArray, what: Wanted) -> Scan:
     bands, figures = np.zeros((documents, what.bands), np.uint64), np.zeros(documents, np.uint64)
     shingles = np.empty(size // 2 + documents + 1 if what.shingle_words else 0, np.uint32)
     ends = np.zeros(documents, np.int64)
-    statistics = np.zeros(documents if what.statistics else 0, ROW)
     room = HITS_AT_FIRST if what.ngrams.sizes.size else 1
     while True:
         hits = np.zeros((room, 4), np.int64)
@@ -104,14 +103,19 @@ def scan(texts: pa.Array | pa.ChunkedArray, what: Wanted) -> Scan:
         if found <= room:
             break
         room = found
-    if what.statistics:
-        measure_documents(
-            data, offsets, letters().kind, statistics.view(np.int32).reshape(documents, statistics.itemsize // 4)
-        )
     kept = shingles[: ends[-1] if documents and what.shingle_words else 0].copy()
     records = hits[:found].view(HIT).reshape(-1)
     order = np.lexsort((records["size"], records["word"], records["document"]))
+    statistics = counts_of(texts) if what.statistics else np.zeros(0, ROW)
     return Scan(content, words, bands, kept, ends, figures, records[order], statistics)
+
+
+def counts_of(texts: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """The counts of ``text_statistics`` alone: a row of ``ROW`` for each text."""
+    data, offsets = buffers_of(texts)
+    rows = np.zeros(len(offsets) - 1, ROW)
+    measure_documents(data, offsets, letters().kind, rows.view(np.int32).reshape(len(rows), rows.itemsize // 4))
+    return rows
 
 
 def scan_all(batches: Iterable[pa.Array], what: Wanted, workers: int = 1) -> Iterator[Scan]:

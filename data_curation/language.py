@@ -31,21 +31,23 @@ the and that with this which from shall their have been were would should these 
 ONLY_ENGLISH = frozenset(OF_ENGLISH_ALONE.split())
 OF_ENGLISH = "of to for by or is as be in on at it an are was has not its any may will"
 ENGLISH = ONLY_ENGLISH | frozenset(OF_ENGLISH.split())
-LEAST_GRAMMAR, LEAST_ONLY_ENGLISH = 0.3, 5
-"""Near half of the words of English prose; a text of which a third is English has half of this."""
+LEAST_GRAMMAR, LEAST_ONLY_ENGLISH, ONLY_ENGLISH_SHARE = 0.3, 5, 0.05
+"""Of all words. Near half of those of English prose are grammar, an eighth of English alone; a text of which a third is
+English has half of this."""
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
-def language_of(text: str, wanted: Collection[str] = ()) -> str:
+def language_of(text: str, wanted: Collection[str] = (), english: bool | None = None) -> str:
     """The ISO 639 code of the text's language, ``und`` where it is too short, or no language, or not clear.
 
     Not clear is also a text that may be in a ``wanted`` language: an English sentence full of Spanish names.
+    ``english``: whether it is plainly English, where that is known already (``english_loop``).
     """
+    if plainly_english(text) if english is None else english:
+        return "en"
     words = _sample(text)
     if len(words) - words.count(" ") < LEAST_LETTERS:
         return UNDETERMINED
-    if _plainly_english(words):
-        return "en"
     labels, confidences = _model().predict(words, CANDIDATES)
     codes = [str(label).removeprefix("__label__") for label in labels]
     if not codes or confidences[0] < LEAST_CONFIDENCE:
@@ -54,11 +56,11 @@ def language_of(text: str, wanted: Collection[str] = ()) -> str:
     return UNDETERMINED if codes[0] not in wanted and likely & set(wanted) else codes[0]
 
 
-def _plainly_english(words: str) -> bool:
+def plainly_english(text: str) -> bool:
     """Whether so many words are English grammar that the model, which takes 60 us, would say nothing else."""
-    told = words.casefold().split()
-    grammar = sum(map(ENGLISH.__contains__, told))
-    return grammar >= LEAST_GRAMMAR * len(told) and sum(map(ONLY_ENGLISH.__contains__, told)) >= LEAST_ONLY_ENGLISH
+    told = [word.casefold() for word in WORD.findall(text)]
+    grammar, only = (sum(map(known.__contains__, told)) for known in (ENGLISH, ONLY_ENGLISH))
+    return grammar >= LEAST_GRAMMAR * len(told) and only >= max(LEAST_ONLY_ENGLISH, ONLY_ENGLISH_SHARE * len(told))
 
 
 def _sample(text: str) -> str:

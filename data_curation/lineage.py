@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from contracts.documents import Origin
+
+class Place(NamedTuple):
+    """As ``contracts.documents.Origin``; a reader makes one for every row."""
+
+    file: str
+    start: int | None
+    end: int | None
+    part: str = ""
 
 
 class Row(dict[str, Any]):
     """What a reader gives: a row's fields, and where they stood."""
 
-    origin: Origin | None = None
+    origin: Place | None = None
     whole: bool = False
     """The reader named the fields, ``id`` and ``text`` among them: a recipe's field paths are not for them."""
 
@@ -21,10 +28,10 @@ def placed(
     """``fields`` as a Row read from bytes ``[start, end)`` of ``file``, a path relative to the corpus."""
     row = Row(fields)
     row.whole = whole
-    row.origin = Origin(file=file, start=start, end=end, part=part)
+    row.origin = Place(file, start, end, part)
     return row
 
 
-def origin_of(row: dict[str, Any]) -> Origin | None:
+def origin_of(row: dict[str, Any]) -> Place | None:
     """Where a row stood; None for rows that no reader made."""
     return row.origin if isinstance(row, Row) else None

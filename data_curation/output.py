@@ -59,7 +59,7 @@ def _write_lines(out_dir: Path, parts: list[Part]) -> None:
     for part in parts:
         if part.use in USES:
             name = f"{part.use}.jsonl" if part.split == "train" else f"{part.use}_{part.split}.jsonl"
-            with (out_dir / name).open("w", encoding="utf-8") as out:
+            with (out_dir / name).open("wb") as out:
                 for spool, documents in part.documents:
                     out.writelines(spool.lines(documents))
 

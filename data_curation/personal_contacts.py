@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from data_curation.personal_patterns import Span, in_numbers
+from data_curation.personal_patterns import NumberSpan, Span, in_numbers
 from data_curation.personal_signs import Signs
 
 NORTH_AMERICAN = re.compile(
@@ -14,6 +14,7 @@ NORTH_AMERICAN = re.compile(
     r"[2-9]\d\d(?(1)\1|[ .-])\d{4}(?![\w-]|[.,]\d)"
 )
 """(202) 555-0143, 202-555-0143, 202.555.0143, with or without a leading 1: known by their form."""
+NORTH_AMERICAN_DIGITS = 10
 INTERNATIONAL = re.compile(r"(?<![\w+.,$€£-])\+[1-9]\d{0,2}(?:[ .\-()/]{0,3}\d){6,13}(?![\w]|[.,]\d)")
 LOCAL = re.compile(r"(?<![\w.,$€£/-])\(?\d(?:[ .\-()/]{0,2}\d){6,14}(?![\w%]|[.,]\d)")
 """Any grouping, only behind a word for a phone."""
@@ -32,6 +33,13 @@ NO_PHONE_WORDS = re.compile(
     re.IGNORECASE,
 )
 PHONE_WORD_CHARS = 45
+DIGIT = re.compile(r"\d")
+PHONE_MARKS = (
+    "tel", "line", "phone", "fax", "facsimile", "call", "text", "whatsapp", "voicemail", "dial", "number", "cell",
+    "mobile", "☎", "📞", "t:", "p:", "m:", "c:", "f:", "h:", "t.", "p.", "m.", "c.", "f.", "h.", " :", " .",
+    "\n:", "\n.", "\t:", "\t.",
+)  # fmt: skip
+"""Before a number without one of them there is none of ``PHONE_WORDS``, which takes ten times as long to look for."""
 EXTENSION = re.compile(r",? ?(?:ext\.?|extension|x) ?\d{1,5}\b", re.IGNORECASE)
 
 WORD = r"(?:(?:Mc|Mac|[DO]['’])?[A-ZÀ-Þ][a-zà-ÿ]{1,20}(?:-[A-ZÀ-Þ][a-zà-ÿ]{1,20})?(?!\w)|[A-Z]\.)"
@@ -88,19 +96,25 @@ FIRMS = frozenset(
 NO_NAMES = frozenset(OF_NO_PERSON.split())
 
 
-def phones(text: str) -> Iterator[Span]:
+def phones(text: str, spans: Sequence[NumberSpan]) -> Iterator[Span]:
     """Phone and fax numbers, with their extension."""
-    for found in in_numbers(NORTH_AMERICAN, text):
+    for found in in_numbers(NORTH_AMERICAN, text, spans, NORTH_AMERICAN_DIGITS):
         if NO_PHONE_WORDS.search(text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]):
             continue
         yield found.start(), _with_extension(text, found.end())
-    for found in in_numbers(INTERNATIONAL, text):
+    for found in in_numbers(INTERNATIONAL, text, spans) if "+" in text else ():
         if 8 <= _digits(found.group()) <= 15:
             yield found.start(), _with_extension(text, found.end())
-    for found in in_numbers(LOCAL, text):
+    for found in in_numbers(LOCAL, text, [span for span in spans if _is_marked(text, span[0])]):
         before = text[max(0, found.start() - PHONE_WORD_CHARS) : found.start()]
         if 7 <= _digits(found.group()) <= 15 and not DAY.fullmatch(found.group()) and PHONE_WORDS.search(before):
             yield found.start(), _with_extension(text, found.end())
+
+
+def _is_marked(text: str, start: int) -> bool:
+    """Whether a word for a phone may stand before what begins at ``start``; no digit can lie between them."""
+    before = DIGIT.split(text[max(0, start - PHONE_WORD_CHARS) : start])[-1].casefold()
+    return len(before) > 1 and any(mark in before for mark in PHONE_MARKS)
 
 
 def names(text: str, contacts: Iterable[Span], signs: Signs) -> Iterator[Span]:
@@ -111,8 +125,7 @@ def names(text: str, contacts: Iterable[Span], signs: Signs) -> Iterator[Span]:
     if signs.selves:
         spans = (found.span(found.lastgroup or 0) for found in WE_ARE.finditer(text))
         yield from (span for span in spans if is_name(text[slice(*span)]))
-    marked = ":" in text or "- " in text or "– " in text
-    for found in BEHIND_ROLE.finditer(text) if signs.roles and marked else ():
+    for found in BEHIND_ROLE.finditer(text) if signs.roles else ():
         if ROLE.search(text[max(0, found.start() - ROLE_CHARS) : found.start()]):
             named = NAMED.match(text, found.end())
             person = named and _person(text, *named.span())

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.answers import NUMBER
 from data_curation.checksums import CHECKSUMS
@@ -30,16 +31,16 @@ from data_curation.personal_signs import Signs, signs_of
 from data_curation.sign_loop import Look
 from recipes.text_rules import Identifier
 
-FINDERS: dict[str, tuple[Callable[[Signs], bool], Callable[[str], Iterable[Span]]]] = {
-    "email": (lambda signs: signs.mail, emails),
-    "iban": (lambda signs: signs.numbers, ibans),
-    "credit_card": (lambda signs: signs.numbers, cards),
-    "ssn": (lambda signs: signs.numbers, social_security_numbers),
-    "bank_account": (lambda signs: signs.numbers and signs.accounts, accounts),
-    "ip_address": (lambda signs: signs.dotted or signs.colons, ip_addresses),
-    "phone": (lambda signs: signs.numbers, phones),
-    "date_of_birth": (lambda signs: signs.births, births),
-    "home_address": (lambda signs: signs.homes, homes),
+FINDERS: dict[str, tuple[Callable[[Signs], Any], Callable[[str, Signs], Iterable[Span]]]] = {
+    "email": (lambda signs: signs.mail, lambda text, _: emails(text)),
+    "iban": (lambda signs: signs.heads, lambda text, _: ibans(text)),
+    "credit_card": (lambda signs: signs.spans, lambda text, signs: cards(text, signs.spans)),
+    "ssn": (lambda signs: signs.spans, lambda text, signs: social_security_numbers(text, signs.spans)),
+    "bank_account": (lambda signs: signs.numbers and signs.accounts, lambda text, _: accounts(text)),
+    "ip_address": (lambda signs: signs.dotted or signs.colons, lambda text, _: ip_addresses(text)),
+    "phone": (lambda signs: signs.spans, lambda text, signs: phones(text, signs.spans)),
+    "date_of_birth": (lambda signs: signs.births, lambda text, _: births(text)),
+    "home_address": (lambda signs: signs.homes, lambda text, _: homes(text)),
 }
 """Kind to the sign without which there is none, and its finder; of two that overlap the kind named first holds."""
 KINDS = (*FINDERS, "name")
@@ -111,7 +112,7 @@ def find(text: str, people: Iterable[str] = (), signs: Signs | None = None) -> l
     found: list[Finding] = []
     for kind, (may_hold, finder) in FINDERS.items():
         if may_hold(signs):
-            found += [Finding(kind, *span) for span in finder(text)]
+            found += [Finding(kind, *span) for span in finder(text, signs)]
     contacts: list[Span] = [(one.start, one.end) for one in found if one.kind in ("email", "phone")]
     found += [Finding("name", *span) for span in (*names(text, contacts, signs), *known_names(text, people))]
     return _apart(found)

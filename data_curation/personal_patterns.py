@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
 
 from data_curation.checksums import iban as iban_holds
 from data_curation.checksums import luhn
 
 Span = tuple[int, int]
+NumberSpan = tuple[int, int, int]
+"""Start, end and digits."""
 BEFORE_CHARS = 40
 """How far back a word may stand that gives a number its meaning."""
 
 NUMBER_SPAN = re.compile(r"[\d(+][\d\s().\-/+]{6,}")
 """Cards, social security numbers and phones lie within such a span: only what is in them, and the two characters
 behind that a pattern looks ahead to, is searched."""
-LEAST_SPAN_DIGITS = 7
+LEAST_SPAN_CHARS = 7
+LEAST_SPAN_DIGITS, CARD_DIGITS, SSN_DIGITS = 7, 13, 9
 LOOKED_AHEAD = 2
 
 EMAIL = re.compile(
@@ -96,20 +98,24 @@ HOME = re.compile(
 )
 
 
-@lru_cache(maxsize=2)
-def number_spans(text: str) -> list[Span]:
+def number_spans(text: str) -> Iterator[NumberSpan]:
     """Where a card, a social security number or a phone may stand, and what a pattern sees behind it."""
-    return [
-        (found.start(), found.end() + LOOKED_AHEAD)
-        for found in NUMBER_SPAN.finditer(text)
-        if sum(map(str.isdigit, found.group())) >= LEAST_SPAN_DIGITS
-    ]
+    for found in NUMBER_SPAN.finditer(text):
+        digits = sum(map(str.isdigit, found.group()))
+        if digits >= LEAST_SPAN_DIGITS:
+            yield found.start(), found.end() + LOOKED_AHEAD, digits
 
 
-def in_numbers(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """``pattern.finditer(text)`` for a pattern of digits and what stands between them, ten times as fast."""
-    for start, end in number_spans(text):
-        yield from pattern.finditer(text, start, end)
+def in_numbers(
+    pattern: re.Pattern[str], text: str, spans: Iterable[NumberSpan], digits: int = LEAST_SPAN_DIGITS
+) -> Iterator[re.Match[str]]:
+    """``pattern.finditer(text)`` for a pattern of digits, so many at least, and what stands between them.
+
+    ``spans`` are those of the text: asked there alone, it is ten times as fast.
+    """
+    for start, end, count in spans:
+        if count >= digits:
+            yield from pattern.finditer(text, start, end)
 
 
 def emails(text: str) -> Iterator[Span]:
@@ -120,9 +126,9 @@ def emails(text: str) -> Iterator[Span]:
         yield from (found.span() for found in SPOKEN_EMAIL.finditer(text))
 
 
-def cards(text: str) -> Iterator[Span]:
+def cards(text: str, spans: Iterable[NumberSpan]) -> Iterator[Span]:
     """Payment cards: issuer's digits, length, Luhn."""
-    for found in in_numbers(CARD, text):
+    for found in in_numbers(CARD, text, spans, CARD_DIGITS):
         digits = re.sub("[ -]", "", found.group())
         if ISSUERS.fullmatch(digits) and luhn(digits):
             yield found.span()
@@ -144,14 +150,15 @@ def ibans(text: str) -> Iterator[Span]:
             yield head.start(), end
 
 
-def social_security_numbers(text: str) -> Iterator[Span]:
+def social_security_numbers(text: str, spans: Sequence[NumberSpan]) -> Iterator[Span]:
     """US social security numbers: dashed ones unless words before them name another number; others by words only."""
-    for found in in_numbers(SSN, text):
+    for found in in_numbers(SSN, text, spans, SSN_DIGITS):
         before = _before(text, found.start())
         named = SSN_WORDS.search(before)
         if named or (found.group(1) == "-" and not SSN_OTHERWISE.search(before)):
             yield found.span()
-    bare = [one.span() for one in in_numbers(BARE_SSN, text) if SSN_WORDS.search(_before(text, one.start()))]
+    numbers = in_numbers(BARE_SSN, text, spans, SSN_DIGITS)
+    bare = [one.span() for one in numbers if SSN_WORDS.search(_before(text, one.start()))]
     if bare and SSN_WORDS.search(text):
         yield from bare
 

@@ -1,4 +1,4 @@
-"""Which of many phrases a text prints, in one pass over its bytes: an Aho-Corasick automaton (Aho, Corasick 1975).
+"""Which of many phrases a text prints: a trie (Fredkin 1960) that is walked from the beginning of every word.
 
 Text and phrases are folded alike: ASCII letters to lower case, every run of ASCII characters other than letters and
 digits to one blank, and so U+0080 to U+00BF and U+2000 to U+207F (signs, dashes, quotation marks). So a phrase is found
@@ -8,7 +8,6 @@ in whole words, across line ends, with or without hyphens. Any other byte past A
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,9 +23,9 @@ SIGNS = re.compile("[\\u0080-\\u00bf\\u2000-\\u207f]")
 LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def _classes() -> np.ndarray[Any, np.dtype[np.int16]]:
+def _classes() -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Byte to its class: 0 a blank, 1 to 36 digits and letters, then one for each byte past ASCII."""
-    table = np.zeros(256, dtype=np.int16)
+    table = np.zeros(256, dtype=np.uint8)
     for number, letter in enumerate(LETTERS, start=1):
         table[ord(letter)] = table[ord(letter.upper())] = number
     table[128:] = np.arange(128) + len(LETTERS) + 1
@@ -47,7 +46,7 @@ def folded(phrase: str) -> list[int]:
 
 
 class Phrases:
-    """The automaton of named groups of phrases."""
+    """The phrases of named groups as a trie of classes."""
 
     def __init__(self, groups: Mapping[str, Sequence[str]]) -> None:
         self.names = list(groups)
@@ -56,14 +55,17 @@ class Phrases:
         for number, phrases in enumerate(groups.values()):
             for phrase in phrases:
                 state = 0
-                for one in folded(phrase):
+                for one in folded(phrase)[1:]:  # where a word begins is known
                     if one not in children[state]:
                         children[state][one] = len(children)
                         children.append({})
                         ends.append(set())
                     state = children[state][one]
                 ends[state].add(number)
-        self._next = _complete(children, ends)
+        self._next = np.zeros((len(children), WIDTH), np.int32)
+        for state, those in enumerate(children):
+            for one, child in those.items():
+                self._next[state, one] = child
         self._first = np.cumsum([0, *(len(one) for one in ends)]).astype(np.int32)
         self._groups = np.array([group for one in ends for group in sorted(one)], dtype=np.int32)
 
@@ -74,54 +76,50 @@ class Phrases:
         return counts
 
 
-def _complete(children: list[dict[int, int]], ends: list[set[int]]) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """The transition table ``next[state, class]``; ``ends`` also gets what a state's suffixes end."""
-    following = np.zeros((len(children), WIDTH), dtype=np.int32)
-    failure = [0] * len(children)
-    queue = deque([0])
-    while queue:
-        state = queue.popleft()
-        ends[state] |= ends[failure[state]]
-        for one in range(WIDTH):
-            child = children[state].get(one)
-            fallback = int(following[failure[state], one]) if state else 0
-            if child is None:
-                following[state, one] = fallback
-            else:
-                following[state, one] = child
-                failure[child] = fallback
-                queue.append(child)
-    return following
-
-
 @loop
 def _count(data: Any, offsets: Any, classes: Any, following: Any, first: Any, groups: Any, counts: Any) -> None:
-    seen = np.zeros(counts.size, np.bool_)
+    longest = 0
+    for document in range(offsets.size - 1):
+        longest = max(longest, offsets[document + 1] - offsets[document])
+    text, seen = np.zeros(longest + 2, np.uint8), np.zeros(counts.size, np.bool_)
     for document in range(offsets.size - 1):
         seen[:] = False
-        _scan(data[offsets[document] : offsets[document + 1]], classes, following, first, groups, seen)
+        size = _fold(data, offsets[document], offsets[document + 1], classes, text)
+        _look(text, size, following, first, groups, seen)
         for number in range(counts.size):
             counts[number] += seen[number]
 
 
 @loop
-def _scan(data: Any, classes: Any, following: Any, first: Any, groups: Any, seen: Any) -> None:
-    state = following[0, 0]
-    blank = True
-    rest = 0
-    for place in range(len(data) + 1):
-        one = classes[data[place]] if place < len(data) else 0
-        if rest > 0:
-            rest -= 1
-            one = 0
-        elif one > 36:  # past ASCII: two bytes from C2, three from E2 80 and E2 81 are signs
-            if data[place] == 0xC2:
-                one, rest = 0, 1
-            elif data[place] == 0xE2 and place + 1 < len(data) and data[place + 1] < 0x82:
-                one, rest = 0, 2
-        if one == 0 and blank:
+def _fold(data: Any, begin: int, end: int, classes: Any, text: Any) -> Any:
+    """Write a text as classes, a blank before, behind and for every run of blanks; returns how many there are."""
+    size, at, before = 1, begin, np.uint8(0)
+    text[0] = 0
+    while at < end:
+        byte = data[at]
+        one, at = classes[byte], at + 1
+        if byte == 0xC2:  # past ASCII: two bytes from C2, three from E2 80 and E2 81 are signs
+            one, at = np.uint8(0), at + 1
+        elif byte == 0xE2 and at < end and data[at] < 0x82:
+            one, at = np.uint8(0), at + 2
+        text[size] = one
+        size += (one | before) != 0
+        before = one
+    text[size] = 0
+    return size + (before != 0)
+
+
+@loop
+def _look(text: Any, size: int, following: Any, first: Any, groups: Any, seen: Any) -> None:
+    """Walk the trie from the beginning of every word."""
+    for start in range(size - 1):
+        if text[start] != 0:
             continue
-        blank = one == 0
-        state = following[state, one]
-        for number in range(first[state], first[state + 1]):
-            seen[groups[number]] = True
+        state, at = following[0, text[start + 1]], start + 2
+        while state != 0:
+            for number in range(first[state], first[state + 1]):
+                seen[groups[number]] = True
+            if at >= size:
+                break
+            state = following[state, text[at]]
+            at += 1

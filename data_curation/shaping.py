@@ -6,22 +6,26 @@ of a row depends on the row and the section alone, so any process may do it, in 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from json.encoder import encode_basestring as as_json
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contracts.documents import Origin
 from contracts.errors import RecipeError
 from data_curation.arrivals import Fault
+from data_curation.content_loop import HASH_BYTES, content_hashes
+from data_curation.kernel import texts_of
 from data_curation.lineage import origin_of
-from data_curation.normalising import cut, normalised, parts, without_boilerplate
+from data_curation.normal_loop import normalised_texts
+from data_curation.normalising import cut, parts, without_boilerplate
 from data_curation.personal_data import Cleaned, allow_list
 from data_curation.splitting import entity_key, is_late, name_hash, place
 from data_curation.spool import AS_JSON, BODY, FACTS
@@ -43,18 +47,18 @@ ARRIVED = pa.schema(
 """``row`` as JSON; where ``text_key`` is not empty, without that key, whose value is the text."""
 SHAPED = pa.schema(
     [
-        *BODY, ("facts", pa.binary(FACTS.itemsize)), ("content", pa.binary(16)),
+        *BODY, ("facts", pa.binary(FACTS.itemsize)), ("content", pa.binary(HASH_BYTES)),
         ("step", pa.string()), ("reason", pa.string()), ("detail", pa.string()),
     ]
 )  # fmt: skip
 """BODY, a row of FACTS, the hash that exact duplicates share, and why the document falls (null: it may stay)."""
+RECORDED = ("licence", "entity", "date", "synthetic", "file", "start", "end", "part")
 LONG_TEXT = 1_000
 """A shorter text may be metadata, too, whose order counts: it stays in its row."""
 ROW_AS_JSON = json.JSONEncoder(default=str).encode
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(NamedTuple):
     """What a source gave, before anything was done to it."""
 
     identity: str
@@ -114,62 +118,107 @@ class _Shape:
 
     def shaped(self, arrived: pa.RecordBatch) -> tuple[pa.RecordBatch, TextTally]:
         tally = TextTally()
-        told = arrived.to_pylist()
-        rows = [_row(one) for one in told]
-        plain = [without_boilerplate(normalised(one["text"]), self.source.cut_before, self.drop_lines) for one in told]
-        bodies: list[tuple[Any, ...]] = []
-        facts: list[tuple[Any, ...]] = []
-        early: list[Reason | None] = []
-        for one, row, clean in zip(told, rows, self.steps.without_personal_data(plain, rows), strict=True):
-            tally.add(clean)
-            reason = self._early(one, clean)
-            for body in self._documents(one, row, clean.text):
-                bodies.append(body)
-                facts.append(self._facts(one, body[0]))
-                early.append(reason)
-        judged = self.steps.judged([body[1] for body in bodies], early, tally)
-        return _shaped(bodies, facts, judged), tally
+        rows = self._rows(arrived)
+        texts, found = self.steps.without_personal_data(self._plain(arrived["text"]), rows, tally)
+        early = self._early(arrived, found)
+        about, facts = self._about(arrived, rows), self._facts(arrived)
+        pieces, lengths, whole = self._pieces(texts)
+        if whole is not None:
+            about, facts, early = about.take(pa.array(whole)), facts[whole], [early[number] for number in whole]
+            about = about.set_column(0, "id", _numbered(about["id"], whole))
+        reasons, facts["tokens"] = self.steps.judged(pieces, early, tally)
+        facts["chars"] = lengths
+        return _shaped(about.add_column(1, BODY.field("text"), pieces), facts, content_hashes(pieces), reasons), tally
 
-    def _early(self, told: dict[str, Any], clean: Cleaned) -> Reason | None:
+    def _rows(self, arrived: pa.RecordBatch) -> list[dict[str, Any]]:
+        """The rows; those that only their metadata are needed of without a long text."""
+        rows: list[dict[str, Any]] = [json.loads(row) for row in arrived["row"].to_pylist()]
+        if is_whole(self.source) or self.steps.tasks or self.steps.person_fields:
+            for row, key, text in zip(rows, arrived["text_key"].to_pylist(), arrived["text"].to_pylist(), strict=True):
+                if key:
+                    row[key] = text
+        return rows
+
+    def _plain(self, texts: pa.Array) -> pa.Array:
+        """Normalised, and without the source's boilerplate."""
+        plain = normalised_texts(texts)
+        if not (self.source.cut_before or self.drop_lines):
+            return plain
+        return texts_of(
+            [without_boilerplate(text, self.source.cut_before, self.drop_lines) for text in plain.to_pylist()]
+        )
+
+    def _early(self, arrived: pa.RecordBatch, found: dict[int, Cleaned]) -> list[Reason | None]:
         """Why a row falls whatever its text's quality."""
-        if told["fault"]:
-            return "reading", told["fault"], told["fault_detail"]
-        if clean.found and self.steps.personal_data == "reject":
-            counts = ", ".join(f"{kind} {count}" for kind, count in sorted(clean.found.items()))
-            return "personal_data", "personal_data", counts
-        return None
+        early: list[Reason | None] = [None] * len(arrived)
+        if self.steps.personal_data == "reject":
+            for number, clean in found.items():
+                counts = ", ".join(f"{kind} {count}" for kind, count in sorted(clean.found.items()))
+                early[number] = "personal_data", "personal_data", counts
+        if arrived["fault"].null_count < len(arrived):
+            told = zip(arrived["fault"].to_pylist(), arrived["fault_detail"].to_pylist(), strict=True)
+            for number, (fault, detail) in enumerate(told):
+                if fault:
+                    early[number] = "reading", fault, detail
+        return early
 
-    def _documents(self, told: dict[str, Any], row: dict[str, Any], text: str) -> Iterator[tuple[Any, ...]]:
-        """Rows of BODY."""
-        whole = is_whole(self.source)
-        pieces = [cut(text, self.source.max_chars)] if whole else list(parts(text, self.source.max_chars)) or [""]
-        entity = told["entity"] or told["identity"]
-        about = (told["licence"], entity, told["date"], told["synthetic"])
-        origin = (told["file"], told["start"], told["end"], told["part"])
-        record = self._record(about, origin, row)
-        kept = ROW_AS_JSON(row) if whole else "{}"
-        for number, piece in enumerate(pieces):
-            identity = told["identity"] if len(pieces) == 1 else f"{told['identity']}@{number}"
-            yield identity, piece, *about, *origin, record, kept
+    def _about(self, arrived: pa.RecordBatch, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        """Columns of BODY but for the text."""
+        entity = pc.if_else(pc.equal(arrived["entity"], ""), arrived["identity"], arrived["entity"])
+        columns = {name: arrived[name] for name in ("licence", "date", "synthetic", "file", "start", "end", "part")}
+        columns |= {"id": arrived["identity"], "entity": entity}
+        told = zip(*(columns[name].to_pylist() for name in RECORDED), rows, strict=True)
+        columns["record"] = _strings([self._record(*one) for one in told], pa.large_string())
+        kept = [ROW_AS_JSON(row) for row in rows] if is_whole(self.source) else ["{}"] * len(rows)
+        columns["row"] = _strings(kept, pa.large_string())
+        names = [name for name in BODY.names if name != "text"]
+        return pa.RecordBatch.from_arrays([columns[name] for name in names], names)
 
-    def _record(self, about: tuple[Any, ...], origin: tuple[Any, ...], row: dict[str, Any]) -> str:
+    def _record(
+        self, licence: str, entity: str, date: str | None, synthetic: bool, file: str | None, start: int | None,
+        end: int | None, part: str | None, row: dict[str, Any],
+    ) -> str:  # fmt: skip
         """All of a document's JSON line behind its text."""
-        licence, entity, date, synthetic = about
-        read_from = None if origin[0] is None else dict(zip(Origin.model_fields, origin, strict=True))
-        rest = {
-            "source": self.name, "licence": licence, "entity": entity, "date": date, "synthetic": synthetic,
-            "origin": read_from, "metadata": self.steps.metadata(row),
-        }  # fmt: skip
-        return AS_JSON(rest)[1:]
+        origin = "null"
+        if file is not None:
+            span = f'"start": {_scalar(start)}, "end": {_scalar(end)}, "part": {_scalar(part)}'
+            origin = f'{{"file": {as_json(file)}, {span}}}'
+        metadata = ", ".join(f"{as_json(key)}: {_scalar(value)}" for key, value in self.steps.metadata(row).items())
+        return (
+            f'"source": {as_json(self.name)}, "licence": {as_json(licence)}, "entity": {as_json(entity)}, '
+            f'"date": {_scalar(date)}, "synthetic": {_scalar(synthetic)}, "origin": {origin}, '
+            f'"metadata": {{{metadata}}}}}'
+        )
 
-    def _facts(self, told: dict[str, Any], identity: str) -> tuple[Any, ...]:
-        """A row of FACTS; characters and tokens come later."""
-        seed, named = self.section.curation.seed, told["entity"]
+    def _facts(self, arrived: pa.RecordBatch) -> NDArray[Any]:
+        """Rows of FACTS; characters and tokens come later."""
+        curation, whole = self.section.curation, is_whole(self.source)
+        facts = np.zeros(len(arrived), FACTS)
+        identities, named = arrived["identity"].to_pylist(), arrived["entity"].to_pylist()
+        if whole or self.steps.tasks or any(named):
+            alone = whole or bool(self.steps.tasks)
+            told = zip(named, identities, strict=True)
+            facts["entity"] = [
+                place(curation.seed, entity_key(one or other)) if one or alone else 0 for one, other in told
+            ]
+            facts["named"] = [name_hash(one) for one in named]
+        if not whole:
+            facts["origin"] = [place(curation.seed, one.partition("@")[0]) for one in identities]
+        facts["synthetic"] = arrived["synthetic"].to_numpy(zero_copy_only=False)
+        if curation.holdout_from:
+            facts["late"] = [is_late(date, curation) for date in arrived["date"].to_pylist()]
+        return facts
+
+    def _pieces(self, texts: pa.Array) -> tuple[pa.Array, NDArray[np.int64], list[int] | None]:
+        """The texts in parts, the characters of each, and the number of its text; None where all are whole."""
+        most, lengths = self.source.max_chars, pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+        if lengths.max(initial=0) <= most:
+            return texts, lengths, None
         whole = is_whole(self.source)
-        key = place(seed, entity_key(named or told["identity"])) if named or whole or self.steps.tasks else 0
-        origin = 0 if whole else place(seed, identity.partition("@")[0])
-        late = is_late(told["date"], self.section.curation)
-        return key, name_hash(named), origin, 0, 0, told["synthetic"], late
+        cuts = [[cut(text, most)] if whole else list(parts(text, most)) or [""] for text in texts.to_pylist()]
+        numbers = [number for number, those in enumerate(cuts) for _ in those]
+        pieces = texts_of([piece for those in cuts for piece in those])
+        return pieces, pc.utf8_length(pieces).to_numpy(zero_copy_only=False), numbers
 
 
 def is_whole(source: Source) -> bool:
@@ -192,33 +241,46 @@ def _arrived(raw: Raw) -> tuple[Any, ...]:
     if len(raw.text) >= LONG_TEXT:
         key = next((name for name, value in row.items() if value is raw.text), "")
         row = {name: value for name, value in row.items() if name != key} if key else row
-    read_from = (origin.file, origin.start, origin.end, origin.part) if origin else (None, None, None, None)
+    read_from = origin or (None, None, None, None)
     return (
-        raw.identity, raw.text, raw.entity, raw.date, ROW_AS_JSON(row), key, raw.licence, raw.synthetic,
+        raw.identity, raw.text, raw.entity, raw.date, _row_as_json(row), key, raw.licence, raw.synthetic,
         *read_from, *(raw.fault or (None, None)),
     )  # fmt: skip
 
 
-def _row(told: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(told["row"])
-    return row | {told["text_key"]: told["text"]} if told["text_key"] else row
+def _row_as_json(row: dict[str, Any]) -> str:
+    told = []
+    for key, value in row.items():
+        if not isinstance(key, str) or not (value is None or isinstance(value, (str, int, float))):
+            return ROW_AS_JSON(row)
+        told.append(f"{as_json(key)}: {_scalar(value)}")
+    return f"{{{', '.join(told)}}}"
 
 
-def _shaped(
-    bodies: list[tuple[Any, ...]],
-    facts: list[tuple[Any, ...]],
-    judged: tuple[list[Reason | None], Any],
-) -> pa.RecordBatch:
+def _numbered(identities: pa.Array, whole: list[int]) -> pa.Array:
+    """The ids of parts: that of the whole and their number in it, where it has several."""
+    several, parts_before = Counter(whole), Counter[int]()
+    names = []
+    for identity, number in zip(identities.to_pylist(), whole, strict=True):
+        names.append(identity if several[number] == 1 else f"{identity}@{parts_before[number]}")
+        parts_before[number] += 1
+    return pa.array(names, pa.string())
+
+
+def _scalar(value: str | float | None) -> str:
+    """As JSON; what a JSON encoder does, without its preparations."""
+    if isinstance(value, str) or value is None:
+        return "null" if value is None else as_json(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return int.__repr__(value) if isinstance(value, int) else AS_JSON(value)
+
+
+def _shaped(body: pa.RecordBatch, facts: NDArray[Any], content: bytes, reasons: list[Reason | None]) -> pa.RecordBatch:
     """A batch of SHAPED."""
-    reasons, tokens = judged
-    figures = np.array(facts, FACTS)
-    figures["chars"] = [len(body[1]) for body in bodies]
-    figures["tokens"] = tokens
-    body = _batch(bodies, BODY)
-    content = b"".join(hashlib.sha256(one.casefold().encode()).digest()[:16] for _, one, *_ in bodies)
     verdicts = [reason or (None, None, None) for reason in reasons]
     columns = [
-        *body.columns, _fixed(figures.tobytes(), FACTS.itemsize), _fixed(content, 16),
+        *body.columns, _fixed(facts.tobytes(), FACTS.itemsize), _fixed(content, HASH_BYTES),
         *(pa.array(column, pa.string()) for column in zip(*verdicts, strict=True)),
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, schema=SHAPED)

@@ -1,14 +1,15 @@
 """``personal_signs.signs_of`` for a batch of texts in one compiled pass, and how many numbers each prints.
 
-An automaton (Aho, Corasick 1975) over the bytes, ASCII letters folded, says which words of a sign stand in a text; runs
-of digits and numbers are counted beside it. Texts with letters beyond Latin-1 and its punctuation, whose case or digits
-are not those of ASCII, are looked at one by one in Python.
+An automaton (Aho, Corasick 1975) over the bytes, ASCII letters folded, says which words of a sign stand in a text, and
+what stands behind some of them is looked at; numbers are looked for from their digits (``number_loop``). Texts with
+letters beyond Latin-1 and its punctuation, whose case or digits are not those of ASCII, are looked at one by one in
+Python.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,11 +21,11 @@ from contracts.answers import NUMBER
 from data_curation import personal_signs
 from data_curation.compiled import inlined, loop
 from data_curation.kernel import buffers_of
-from data_curation.personal_signs import IPV4_DOTS, IPV6_COLONS, LEAST_DIGITS, Signs, long_runs, signs_of
+from data_curation.number_loop import DOTTED, HEADS, RUNS, SPANS, UNSURE, look_at_numbers
+from data_curation.personal_signs import IPV6_COLONS, PLAIN_RUN, Signs, signs_of
 
 WORDS = {
     "mail": ("@", "(at)", "[at]"),
-    "colons": ("::",),
     "births": personal_signs.BIRTH_WORDS,
     "homes": personal_signs.HOME_WORDS,
     "hosts": personal_signs.HOST_WORDS,
@@ -33,10 +34,15 @@ WORDS = {
     "roles": personal_signs.ROLE_WORDS,
     "accounts": personal_signs.ACCOUNT_WORDS,
 }
-BITS = {name: 1 << place for place, name in enumerate(WORDS)}
-RUNS, ODD = 1 << len(BITS), 1 << len(BITS) + 1
-"""A run that may hold a number to look for; a text for Python."""
-COLONS = BITS["colons"]
+FIRST_BIT = 8
+"""Those below are of ``number_loop``."""
+BITS = {name: 1 << place for place, name in enumerate((*WORDS, "colons"), start=FIRST_BIT)}
+ROLES, ACCOUNTS, SELVES, COLONS = (BITS[name] for name in ("roles", "accounts", "selves", "colons"))
+BY_WORDS = sum(bit for name, bit in BITS.items() if name != "accounts")
+LOOK_BEHIND = ROLES | ACCOUNTS | SELVES
+"""Signs that are some only before what ``personal_signs`` says."""
+PADDING = 128
+SPACE, NEWLINE, COLON, DASH = 32, 10, 58, 45
 
 
 class Look(NamedTuple):
@@ -46,24 +52,63 @@ class Look(NamedTuple):
     numbers: int
 
 
-def looks_of(strings: Sequence[str], texts: pa.Array) -> list[Look]:
-    """A look at each text; ``texts`` are the same as ``strings``."""
+class _Places(NamedTuple):
+    """Rows of several texts, and where those of each begin."""
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def of(self, number: int) -> list[list[int]]:
+        """The rows of one text."""
+        found: list[list[int]] = self.rows[self.starts[number] : self.starts[number + 1]].tolist()
+        return found
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What each text of a batch shows."""
+
+    bits: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    """How many; not counted where Python has to look."""
+    runs: _Places
+    """Runs of six digits or more."""
+    spans: _Places
+
+    @property
+    def worth_it(self) -> NDArray[np.bool_]:
+        """The texts in which a finder, or Python's look, may see something."""
+        numeric = ((self.bits & RUNS) != 0) & ((self.bits & (SPANS | HEADS | ACCOUNTS)) != 0)
+        return numeric | ((self.bits & (BY_WORDS | DOTTED | UNSURE)) != 0)
+
+    def at(self, number: int, text: str) -> Look:
+        """The look at one text."""
+        bits = int(self.bits[number])
+        if bits & UNSURE:
+            return Look(signs_of(text), len(NUMBER.findall(text)))
+        long_ones = any(PLAIN_RUN.fullmatch(text, *run) is None for run in self.runs.of(number))
+        spans = self.spans.of(number) if long_ones and bits & SPANS else []
+        shown = tuple((start, end, digits) for start, end, digits in spans)
+        signs = Signs(long_ones, bool(bits & DOTTED), long_ones and bool(bits & HEADS), shown, *_flags(bits))
+        return Look(signs, int(self.numbers[number]))
+
+
+def looks_of(texts: pa.Array) -> Looks:
+    """A look at each text."""
     data, offsets = buffers_of(texts)
-    found = np.zeros((len(strings), 2), np.int64)
-    _look(data, offsets, CLASSES, NEXT, MASKS, found)
-    return [
-        Look(signs_of(text), len(NUMBER.findall(text))) if bits & ODD else Look(_signs(text, bits), numbers)
-        for text, (bits, numbers) in zip(strings, found.tolist(), strict=True)
-    ]
-
-
-def _signs(text: str, bits: int) -> Signs:
-    return _signs_of_bits(bits & ~RUNS, *(long_runs(text) if bits & RUNS else (False, False)))
+    found = np.zeros((len(texts), 2), np.int64)
+    room = int(offsets[-1] - offsets[0]) // personal_signs.LEAST_DIGITS + 1
+    runs, spans = np.zeros((room, 3), np.int64), np.zeros((room, 4), np.int64)
+    run_count, span_count = _look(data, offsets, CLASSES, NEXT, MASKS, found, runs, spans)
+    every = np.arange(len(texts) + 1)
+    places = (_Places(one[:, 1:], np.searchsorted(one[:, 0], every)) for one in (runs[:run_count], spans[:span_count]))
+    return Looks(found[:, 0], found[:, 1], *places)
 
 
 @lru_cache(maxsize=4_096)
-def _signs_of_bits(bits: int, numbers: bool, dotted: bool) -> Signs:
-    return Signs(numbers=numbers, dotted=dotted, **{name: bool(bits & bit) for name, bit in BITS.items()})
+def _flags(bits: int) -> tuple[bool, ...]:
+    """The last fields of ``Signs``."""
+    return tuple(bool(bits & BITS[name]) for name in Signs._fields[-len(BITS) :])
 
 
 def _automaton() -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int64]]:
@@ -104,65 +149,116 @@ CLASSES, NEXT, MASKS = _automaton()
 
 
 @loop
-def _look(data: Any, offsets: Any, classes: Any, following: Any, masks: Any, found: Any) -> None:
-    """Rows of ``found``: bits and numbers of each text."""
+def _look(data: Any, offsets: Any, classes: Any, following: Any, masks: Any, found: Any, runs: Any,
+          spans: Any) -> tuple[int, int]:  # fmt: skip
+    """Rows of ``found``: bits and numbers of each text. Returns how many ``runs`` and ``spans`` are written."""
+    longest = 0
     for document in range(offsets.size - 1):
-        start, end = offsets[document], offsets[document + 1]
-        state, bits, colons = following[0, classes[10]], 0, 0
-        for at in range(start, end):
-            byte = data[at]
-            state = following[state, classes[byte]]
-            bits |= masks[state]
-            colons += byte == 58
-            if byte >= 0xC0 and not _is_plain(data, at):
-                bits |= ODD
-        if colons >= IPV6_COLONS:
-            bits |= COLONS
-        if _holds_run(data, start, end):
-            bits |= RUNS
-        found[document, 0], found[document, 1] = bits, _numbers(data, start, end)
+        longest = max(longest, offsets[document + 1] - offsets[document])
+    text, run_count, span_count = np.zeros(longest + PADDING, np.uint8), 0, 0
+    for document in range(offsets.size - 1):
+        start, size = offsets[document], offsets[document + 1] - offsets[document]
+        for at in range(size):
+            text[at] = data[start + at]
+        for at in range(size, size + PADDING):
+            text[at] = 0
+        bits = _words(text, size, classes, following, masks) | _colons(text, size)
+        more, numbers, run_count, span_count = look_at_numbers(text, size, document, runs, run_count, spans, span_count)
+        found[document, 0], found[document, 1] = bits | more, numbers
+    return run_count, span_count
+
+
+@loop
+def _words(text: Any, size: int, classes: Any, following: Any, masks: Any) -> Any:
+    state, bits = following[0, classes[NEWLINE]], np.int64(0)
+    for at in range(size):
+        byte = text[at]
+        state = following[state, classes[byte]]
+        here = masks[state]
+        if here & LOOK_BEHIND:
+            here = _confirmed(text, at + 1, here)
+        bits |= here
+        if byte >= 0xC0 and not _is_plain(text, at):
+            bits |= UNSURE
+    return bits
 
 
 @inlined
-def _is_plain(data: Any, at: int) -> bool:
-    """Whether a character past ASCII is no digit, and its case is no ASCII letter's: not of German s, not of Kelvin."""
-    if data[at] == 0xC3:
-        return bool(data[at + 1] != 0x9F)
-    if data[at] == 0xE2:
-        return bool(data[at + 1] != 0x84 or data[at + 2] != 0xAA)
-    return bool(data[at] == 0xC2)
+def _is_plain(text: Any, at: int) -> bool:
+    """Whether a character past ASCII is no digit, no blank, and its case no ASCII letter's: no German s, no Kelvin."""
+    lead, second = text[at], text[at + 1]
+    plain = lead == 0xC3 and second != 0x9F
+    if lead == 0xC2:
+        plain = second != 0x85 and second != 0xA0
+    if lead == 0xE2:
+        third = text[at + 2]
+        plain = not (second == 0x84 and third == 0xAA)
+        if second == 0x80:
+            plain = third > 0x8A and third != 0xA8 and third != 0xA9 and third != 0xAF
+        if second == 0x81:
+            plain = third != 0x9F
+    return bool(plain)
 
 
 @loop
-def _holds_run(data: Any, start: int, end: int) -> bool:
-    """Whether digits, and what may stand between them, come near what ``personal_signs.RUN`` is looked at for."""
-    digits, dots = 0, 0
-    for at in range(start, end):
-        byte = data[at]
-        if 48 <= byte <= 57:
-            digits += 1
-        elif byte == 46:
-            dots += 1
-        elif byte != 32 and byte != 40 and byte != 41 and byte != 45 and byte != 47:
-            digits, dots = 0, 0
-        if digits >= LEAST_DIGITS or (dots >= IPV4_DOTS and digits > 0):
-            return True
-    return False
+def _confirmed(text: Any, at: int, bits: int) -> int:
+    """``bits`` without those whose word stands before the wrong thing."""
+    if bits & SELVES and not (_is_capital(text[at]) or (text[at] == 0xC3 and 0x80 <= text[at + 1] <= 0x9E)):
+        bits &= ~SELVES
+    if bits & ACCOUNTS:
+        behind = at + 1 if _is_blank(text[at]) else at
+        if text[behind] | 32 != 110 and text[behind] != 35:
+            bits &= ~ACCOUNTS
+    if bits & ROLES and not _leads_to_name(text, at):
+        bits &= ~ROLES
+    return bits
 
 
 @loop
-def _numbers(data: Any, start: int, end: int) -> int:
-    """How often ``NUMBER`` stands there: digits and commas, perhaps a point and more digits."""
-    numbers, at = 0, start
-    while at < end:
-        if not 48 <= data[at] <= 57:
-            at += 1
-            continue
-        numbers += 1
-        while at < end and (48 <= data[at] <= 57 or data[at] == 44):
-            at += 1
-        if at + 1 < end and data[at] == 46 and 48 <= data[at + 1] <= 57:
-            at += 1
-            while at < end and 48 <= data[at] <= 57:
+def _leads_to_name(text: Any, at: int) -> bool:
+    """``personal_contacts.BEHIND_ROLE``, perhaps behind a space."""
+    if text[at] == SPACE:
+        at += 1
+    if text[at] == COLON:
+        at += 1
+        for _ in range(5):
+            if text[at] == SPACE or text[at] == NEWLINE:
                 at += 1
-    return numbers
+        return _is_capital(text[at])
+    width = 1 if text[at] == DASH else 3 if text[at] == 0xE2 and text[at + 1] == 0x80 and text[at + 2] == 0x93 else 0
+    return width > 0 and text[at + width] == SPACE and _is_capital(text[at + width + 1])
+
+
+@inlined
+def _is_capital(byte: Any) -> bool:
+    return 65 <= byte <= 90
+
+
+@inlined
+def _is_blank(byte: Any) -> bool:
+    return byte == SPACE or 9 <= byte <= 13 or 28 <= byte <= 31
+
+
+@loop
+def _colons(text: Any, size: int) -> int:
+    """The sign of ``personal_signs.COLONS``."""
+    groups, before = 0, -1
+    for at in range(size):
+        if text[at] != COLON:
+            continue
+        digits = 0
+        while digits < 5 and at - digits > 0 and _is_hexadecimal(text[at - digits - 1]):
+            digits += 1
+        if before >= 0 and before == at - 1:
+            return COLONS
+        follows = before >= 0 and digits < 5 and before == at - digits - 1
+        groups = groups + 1 if follows else 1 if digits else 0
+        if groups >= IPV6_COLONS:
+            return COLONS
+        before = at
+    return 0
+
+
+@inlined
+def _is_hexadecimal(byte: Any) -> bool:
+    return 48 <= byte <= 57 or 97 <= (byte | 32) <= 102

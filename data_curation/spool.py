@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from contracts.documents import Document, Origin
 from data_curation.candidates import Book, Candidate
 from data_curation.first_seen import U64, FirstSeen, Ints
+from data_curation.json_loop import json_lines
 from data_curation.text_steps import Reason
 
 Mask = NDArray[np.bool_]
@@ -39,8 +40,8 @@ FACTS = np.dtype(
 )  # fmt: skip
 """In memory. ``entity`` and ``origin`` are positions of the split (``splitting.place``), ``named`` a hash of the entity
 that the source names, 0 for none; ``late``: too late to be trained on."""
-DOCUMENT = ("id", "text", "licence", "entity", "date", "synthetic", "file", "start", "end", "part")
 AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
+DOCUMENT = ("id", "text", "licence", "entity", "date", "synthetic", "file", "start", "end", "part")
 LABELS = ("id", "date", "licence")
 
 
@@ -152,13 +153,10 @@ class Spool:
                 book.reject(Candidate(document, {}), *why(number, document))
             self.stays &= ~fallen
 
-    def lines(self, among: Mask | None = None) -> Iterator[str]:
-        """The documents as JSON lines, as ``contracts.documents.write_jsonl`` would write them."""
+    def lines(self, among: Mask | None = None) -> Iterator[memoryview]:
+        """The documents as JSON lines, as ``contracts.documents.write_jsonl`` would write them, many at a time."""
         for _, batch in self.batches("id", "text", "record", among=among):
-            for identity, text, rest in zip(
-                *(batch[name].to_pylist() for name in ("id", "text", "record")), strict=True
-            ):
-                yield f'{{"id": {AS_JSON(identity)}, "text": {AS_JSON(text)}, {rest}\n'
+            yield json_lines(batch["id"], batch["text"], batch["record"])
 
     def _unified(self) -> list[pa.RecordBatch]:
         table = pa.Table.from_batches(self._labels).unify_dictionaries()

@@ -8,17 +8,21 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.curation_report import TextCounts
+from data_curation.english_loop import NO, YES, plainly_english
 from data_curation.field_paths import lookup, text_of
-from data_curation.kernel import Wanted, scan, texts_of
+from data_curation.kernel import counts_of
 from data_curation.language import UNDETERMINED, language_of
+from data_curation.normal_loop import rare_blanks, with_others
 from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
 from data_curation.quality import PASSES, detail, first_broken, for_house_rules, house_rules, rules_of
 from data_curation.quality_bins import binned, bins_of
@@ -29,7 +33,6 @@ from recipes.text_rules import QualityRule
 
 SUSPECT = re.compile(r"@|\d(?:[ ().\-/]{0,2}\d){6}")
 """A short value of a row without this holds no personal data but names."""
-ONLY_COUNTS = Wanted(shingle_words=0, bands=0, figures=False, statistics=True)
 Reason = tuple[str, str, str]
 """Step, reason, detail."""
 
@@ -48,10 +51,16 @@ class TextTally:
     quality: Counter[str] = field(default_factory=Counter)
     """``quality_bins.binned``."""
 
+    def count_numbers(self, numbers: int) -> None:
+        """Count those of documents without personal data."""
+        self.numbers_before += numbers
+        self.numbers_after += numbers
+
     def add(self, result: Cleaned) -> None:
         """Count one document's personal data."""
-        self.personal_data.update(result.found)
-        self.kept.update(result.kept)
+        if result.found or result.kept:
+            self.personal_data.update(result.found)
+            self.kept.update(result.kept)
         self.numbers_before += result.numbers_before
         self.numbers_after += result.numbers_after
 
@@ -86,65 +95,93 @@ class TextSteps:
     tasks: tuple[Task, ...]
     person_fields: tuple[str, ...]
 
-    def without_personal_data(self, texts: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Cleaned]:
-        """The texts with placeholders; values that a task asks for or shows stay. ``keep``: as they are."""
+    def without_personal_data(
+        self, texts: pa.Array, rows: Sequence[dict[str, Any]], tally: TextTally
+    ) -> tuple[pa.Array, dict[int, Cleaned]]:
+        """The texts with placeholders, and what was found in those of them that hold any, by number.
+
+        Values that a task asks for or shows stay. ``keep``: the texts as they are.
+        """
         if self.personal_data == "keep":
-            return [Cleaned(text) for text in texts]
-        return [
-            cleaned(text, self.allowed, self._asked(row), self._people(row), look)
-            for text, row, look in zip(texts, rows, looks_of(texts, texts_of(texts)), strict=True)
-        ]
+            return texts, {}
+        looks = looks_of(texts)
+        looked_at = looks.worth_it | bool(self.person_fields)
+        tally.count_numbers(int(looks.numbers[~looked_at].sum()))
+        numbers = np.flatnonzero(looked_at)
+        found: dict[int, Cleaned] = {}
+        for number, text in zip(numbers.tolist(), texts.take(pa.array(numbers)).to_pylist(), strict=True):
+            row = rows[number]
+            result = cleaned(text, self.allowed, self._asked(row), self._people(row), looks.at(number, text))
+            tally.add(result)
+            if result.found:
+                found[number] = result
+        return with_others(texts, {number: result.text for number, result in found.items()}), found
 
     def metadata(self, row: dict[str, Any]) -> dict[str, Any]:
         """Short scalars of a row, enough to find it again; the text itself is not repeated, nor personal data."""
         short = {
-            key: value for key, value in row.items() if isinstance(value, (str, int, float)) and len(str(value)) <= 120
+            key: value
+            for key, value in row.items()
+            if isinstance(value, (str, int, float)) and len(value if isinstance(value, str) else str(value)) <= 120
         }
         if self.personal_data == "keep":
             return short
         return {key: self._clean_value(key, value) for key, value in short.items()}
 
     def judged(
-        self, texts: Sequence[str], early: Sequence[Reason | None], tally: TextTally
+        self, texts: pa.Array, early: Sequence[Reason | None], tally: TextTally
     ) -> tuple[list[Reason | None], NDArray[np.int64]]:
         """Why each text falls, None for those that may stay, and the texts' tokens.
 
         First the reason that is there ``early``, then the house's rules, language, published rules.
         """
-        rows = counted(texts)
+        rows = counts_of(texts)
         tokens = rows["tokens"].astype(np.int64)
         house = _broken(for_house_rules(rows), house_rules(self.curation))
         published = _broken(rows, self.rules)
+        for number in np.flatnonzero(rare_blanks(texts)).tolist():
+            tokens[number] = len(texts[number].as_py().split())  # they divide, too
+        english = plainly_english(texts).tolist()
         reasons: list[Reason | None] = []
-        for number, text in enumerate(texts):
-            if not text.isascii():
-                tokens[number] = len(text.split())  # Unicode's blanks divide, too
+        for number in range(len(texts)):
             reason = early[number] or house[number]
             if early[number] is None and house[number] is None:
-                reason = self._other_language(text, tally)
+                reason = self._other_language(texts, number, english[number], tally)
             reasons.append(reason or published[number])
         if self.languages or self.rules:
             fell = np.array([reason is not None and reason[0] == "quality" for reason in reasons], np.bool_)
             tally.quality.update(binned(rows, fell))
         return reasons, tokens
 
-    def _other_language(self, text: str, tally: TextTally) -> Reason | None:
+    def _other_language(self, texts: pa.Array, number: int, english: int, tally: TextTally) -> Reason | None:
         if not self.languages:
             return None
-        language = language_of(text, self.languages)
+        language = "en"
+        if english != YES:
+            language = language_of(texts[number].as_py(), self.languages, False if english == NO else None)
         tally.languages[language] += 1
         if language in self.languages or language == UNDETERMINED:
             return None
         return "language", "other_language", f"{language}, wanted {', '.join(sorted(self.languages))}"
+
+    @cached_property
+    def _without_any(self) -> Callable[[str, str], str]:
+        """A short value of a row, cleaned as its name says; such values repeat (days, places)."""
+
+        @lru_cache(maxsize=4_096)
+        def without_any(key: str, value: str) -> str:
+            head = f"{key.replace('_', ' ')}: "
+            found = cleaned(head + value, self.allowed)
+            return found.text.removeprefix(head) if found.found else value
+
+        return without_any
 
     def _clean_value(self, key: str, value: Any) -> Any:
         if key in self.person_fields:
             return "[NAME]"
         if not isinstance(value, str) or not (SUSPECT.search(value) or "name" in key or "contact" in key):
             return value
-        head = f"{key.replace('_', ' ')}: "
-        found = cleaned(head + value, self.allowed)
-        return found.text.removeprefix(head) if found.found else value
+        return self._without_any(key, value)
 
     def _people(self, row: dict[str, Any]) -> Iterator[str]:
         return filter(None, (text_of(lookup(row, path)).strip() for path in self.person_fields))
@@ -158,11 +195,6 @@ class TextSteps:
                 if task.each:
                     inner = path.removeprefix("each").lstrip(".")
                     yield from _texts(lookup(row, f"{task.each}[].{inner}" if inner else task.each))
-
-
-def counted(texts: Sequence[str]) -> NDArray[Any]:
-    """The counts of many texts, by the kernel: rows of ``text_statistics.ROW``."""
-    return scan(texts_of(texts), ONLY_COUNTS).statistics
 
 
 def _broken(rows: NDArray[Any], rules: Mapping[str, QualityRule]) -> list[Reason | None]:

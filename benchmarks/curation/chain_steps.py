@@ -18,22 +18,22 @@ import pyarrow as pa
 from contracts.artifacts import digest
 from contracts.documents import ChatExample
 from data_curation.candidates import Book
+from data_curation.content_loop import content_hashes
 from data_curation.coverage import READ, seen
 from data_curation.dataset import Part, write_shards
 from data_curation.decontamination import Index
 from data_curation.duplicates import compared_by, find_clusters, members_of
+from data_curation.english_loop import YES, plainly_english
 from data_curation.guard import check_split
-from data_curation.kernel import Wanted, buffers_of, scan
+from data_curation.kernel import Wanted, buffers_of, counts_of, scan
 from data_curation.language import _model, _sample, language_of
 from data_curation.loading import rows_of_corpus, spooled
-from data_curation.normalising import normalised
-from data_curation.personal_data import AllowList, Cleaned, allow_list, cleaned
+from data_curation.normal_loop import normalised_texts
 from data_curation.personal_signs import RUN
 from data_curation.shaping import Shaper, batched
-from data_curation.sign_loop import looks_of
 from data_curation.spool import BODY, Spool
 from data_curation.text_pool import TextPool
-from data_curation.text_steps import counted
+from data_curation.text_steps import TextTally, text_steps
 from data_curation.trace import write_trace
 from recipes.corpus import Inbox
 from recipes.stage_sections import CurateSection
@@ -96,24 +96,25 @@ class _Measured:
 
 
 def _texts(measured: _Measured, texts: list[str], section: CurateSection) -> None:
-    allowed, wanted = allow_list(section.identifiers), frozenset(section.curation.languages)
-    batches = [pa.array(texts[start : start + 1_024], pa.large_string()) for start in range(0, len(texts), 1_024)]
-    samples = [_sample(text) for text in texts]
-    measured("normalised", lambda: [normalised(text) for text in texts],
-             "encoded once", lambda: [text.encode() for text in texts])  # fmt: skip
-    measured("personal data", lambda: _clean(texts, allowed),
-             "the bare search for a run of digits", lambda: [RUN.search(text) for text in texts])  # fmt: skip
-    measured("language", lambda: [language_of(text, wanted) for text in texts],
+    arrived = [pa.array(texts[start : start + 1_024], pa.large_string()) for start in range(0, len(texts), 1_024)]
+    samples, finding = [_sample(text) for text in texts], text_steps("texts", section)
+    nothing: list[dict[str, Any]] = [{}] * 1_024
+    bytes_once = "the bytes read once", lambda: [buffers_of(one)[0].sum() for one in arrived]
+    measured("normalised", lambda: [normalised_texts(one) for one in arrived], *bytes_once)
+    batches = [normalised_texts(one) for one in arrived]
+    measured("personal data", lambda: [finding.without_personal_data(one, nothing, TextTally()) for one in batches],
+             "a run of digits searched by a pattern", lambda: [RUN.search(text) for text in texts])  # fmt: skip
+    measured("language", lambda: [_languages(one, finding.languages) for one in batches],
              "the model alone", lambda: [_model().predict(one, 1) for one in samples])  # fmt: skip
-    measured("counts for quality rules", lambda: counted(texts),
+    measured("counts for quality rules", lambda: [counts_of(one) for one in batches],
              "words found and hashed", lambda: [scan(one, NOTHING) for one in batches])  # fmt: skip
-    measured("content hash", lambda: [hashlib.sha256(text.casefold().encode()).digest() for text in texts],
+    measured("content hash", lambda: [content_hashes(one) for one in batches],
              "sha256 alone", lambda: [hashlib.sha256(text.encode()).digest() for text in texts])  # fmt: skip
 
 
-def _clean(texts: list[str], allowed: AllowList) -> list[Cleaned]:
-    looks = looks_of(texts, pa.array(texts, pa.large_string()))
-    return [cleaned(text, allowed, look=look) for text, look in zip(texts, looks, strict=True)]
+def _languages(texts: pa.Array, wanted: frozenset[str]) -> None:
+    for number in np.flatnonzero(plainly_english(texts) != YES).tolist():
+        language_of(texts[number].as_py(), wanted, False)
 
 
 def _comparing(measured: _Measured, spool: Spool, section: CurateSection) -> None:
@@ -134,10 +135,10 @@ def _writing(measured: _Measured, spool: Spool, parts: list[Part], section: Cura
     for name in ("eval", "general", "train", "students", "rejected"):
         (out / f"{name}.jsonl").write_text("")
     compared = {"texts": compared_by(spool, section.curation, False)}
-    raw = b"".join(line.encode() for line in spool.lines())
+    raw = b"".join(spool.lines())
 
     def lines() -> None:
-        with (out / "pretraining.jsonl").open("w", encoding="utf-8") as file:
+        with (out / "pretraining.jsonl").open("wb") as file:
             file.writelines(spool.lines())
 
     def coverage() -> object:

@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_curation.field_paths import lookup, text_of
+from data_curation.kernel import counts_of, texts_of
 from data_curation.normalising import normalised, parts
 from data_curation.quality import PASSES, first_broken
 from data_curation.reading import find_files, read_rows, shown_name
-from data_curation.text_steps import counted
 from recipes.load import load, verticals
 from recipes.text_rules import quality_rules
 
@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     texts = list(_texts(options.corpus, options.texts))
     words = [plain for plain in (PUNCTUATION.sub(" ", text) for text in texts) if len(plain.split()) >= LEAST_WORDS]
-    counted(texts[:1])  # compiled before the clock runs
+    counts_of(texts_of(texts[:1]))  # compiled before the clock runs
     result = {"as they are": _compared(texts, options.datatrove), "words alone": _compared(words, options.datatrove)}
     print(json.dumps(result))
 
@@ -67,7 +67,7 @@ def _compared(texts: list[str], python: Path) -> dict[str, object]:
     done = subprocess.run([python, "-c", PEER], input=given, capture_output=True, text=True, check=True)
     peers = [json.loads(line) for line in done.stdout.splitlines()]
     start = time.process_time()
-    rows = counted(texts)
+    rows = counts_of(texts_of(texts))
     seconds = time.process_time() - start
     result: dict[str, object] = {"texts": len(texts), "us_a_text": round(1e6 * seconds / len(texts), 1)}
     result["datatrove_us_a_text"] = round(1e6 * sum(one["seconds"] for one in peers) / len(texts), 1)

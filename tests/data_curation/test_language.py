@@ -70,5 +70,5 @@ def test_no_real_document_is_taken_for_another_language(
         texts.append(" ".join(value) if isinstance(value, list) else value)
     told = [language_of(text) for text in texts]
     assert set(told) <= {"en", UNDETERMINED} and told.count("en") > 0.9 * len(told)
-    monkeypatch.setattr(language, "_plainly_english", lambda words: False)
+    monkeypatch.setattr(language, "plainly_english", lambda text: False)
     assert [language_of(text) for text in texts] == told, "the model says of plain English what it is"

@@ -18,8 +18,18 @@ from hypothesis import strategies as st
 from contracts.answers import NUMBER
 from data_curation.personal_contacts import INTERNATIONAL, LOCAL, NORTH_AMERICAN
 from data_curation.personal_data import KINDS, allow_list, cleaned, find
-from data_curation.personal_patterns import BARE_SSN, CARD, IBAN_HEAD, SSN, in_numbers
-from data_curation.personal_signs import signs_of
+from data_curation.personal_patterns import (
+    BARE_SSN,
+    CARD,
+    CARD_DIGITS,
+    IBAN_HEAD,
+    LEAST_SPAN_DIGITS,
+    SSN,
+    SSN_DIGITS,
+    in_numbers,
+    number_spans,
+)
+from data_curation.personal_signs import Signs, signs_of
 from data_curation.sign_loop import looks_of
 from recipes.load import verticals
 from recipes.text_rules import identifiers
@@ -117,6 +127,9 @@ def test_precision_and_recall_on_cases_that_nothing_was_tuned_on() -> None:
 
 
 PIECES = [
+    "GB82", "WE", "WE12 XY34", "AB12XY34", "account no", "Acct. #", "A/C\nn", "account\u2003n", "accounts", "I’m Ann",
+    "We are Bo", "c/o: Ann", "owner - Ann", "attn. :\n\nB", "contact – É", "contact person: ana", "a1:b2:c3:d4:e5:f6:7",
+    "12345:", "\u2028", "home address", "resides at", "123 456-", "(12) 34", "+", "\t1",
     "Contact: Ana Lund", "born", "dob", "I’m ", "i'm ", "we’re here", "\nCheers, Bo", "@", "(at)", "::", ":", "adreſs",
     "addreß", "ﬁrm host", "1,234.5", "12.3.4.5", "555-0143", "(202) 555-0143", "2019-2020", "31.12.1999", "٣٤", "²",
     "½", "…", "– A", "- B", "\u212a", " resid ", "c/o", "PREPARED BY", "€ 5", "1,.5", "7.", ".7", "1.2.3.4.5", "é",
@@ -128,11 +141,25 @@ def test_the_look_at_many_texts_is_that_at_each() -> None:
     chance = random.Random(5)
     texts = ["", "\ncheers", "cheers", *PIECES]
     texts += ["".join(chance.choices([*PIECES, " ", "a"], k=chance.randint(1, 30))) for _ in range(3_000)]
-    looks = looks_of(texts, pa.array(texts, pa.large_string()))
-    for text, (signs, numbers) in zip(texts, looks, strict=True):
+    found, shown = looks_of(pa.array(texts, pa.large_string())), set()
+    for number, text in enumerate(texts):
+        signs, numbers = found.at(number, text)
         assert signs == signs_of(text), repr(text)
         assert numbers == len(NUMBER.findall(text)), repr(text)
-    assert len({tuple(vars(signs).values()) for signs, _ in looks}) > 100
+        assert found.worth_it[number] or not find(text, signs=signs), repr(text)
+        shown.add(tuple(map(bool, signs)))
+    assert found.worth_it.mean() < 1 and len(shown) > 100
+
+
+def test_what_shows_no_sign_holds_nothing() -> None:
+    """The finders on every text, whatever its signs."""
+    chance = random.Random(9)
+    shown = [plain(case) for case in CASES]
+    for _ in range(2_000):
+        text = " ".join(chance.choices([*PIECES, *shown, *NUMBERS, "GB29", "n", "#", "Ann", "at 1 Elm Road"], k=6))
+        numbers, spans = signs_of(text).numbers, tuple(number_spans(text))
+        every = dict.fromkeys(Signs._fields, True) | {"numbers": numbers, "heads": numbers}
+        assert find(text) == find(text, signs=Signs(**every | {"spans": spans if numbers else ()})), repr(text)
 
 
 NUMBERS = [
@@ -142,14 +169,18 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pattern", [CARD, SSN, BARE_SSN, NORTH_AMERICAN, INTERNATIONAL, LOCAL])
-def test_in_its_spans_a_number_is_found_as_in_the_whole_text(pattern: re.Pattern[str]) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "least"),
+    [(CARD, CARD_DIGITS), (SSN, SSN_DIGITS), (BARE_SSN, SSN_DIGITS),
+     *((pattern, LEAST_SPAN_DIGITS) for pattern in (NORTH_AMERICAN, INTERNATIONAL, LOCAL))],
+)  # fmt: skip
+def test_in_its_spans_a_number_is_found_as_in_the_whole_text(pattern: re.Pattern[str], least: int) -> None:
     chance = random.Random(6)
     found = 0
     for _ in range(4_000):
         text = "".join(chance.choices([*NUMBERS, " ", ", ", "\n", "٣"], k=chance.randint(1, 12)))
         whole = [one.span() for one in pattern.finditer(text)]
-        assert [one.span() for one in in_numbers(pattern, text)] == whole, repr(text)
+        assert [one.span() for one in in_numbers(pattern, text, number_spans(text), least)] == whole, repr(text)
         found += len(whole)
     assert found > 100
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from contracts.errors import RecipeError
 from data_curation.field_paths import lookup, text_of
+from data_curation.kernel import counts_of, texts_of
 from data_curation.normalising import normalised, parts
 from data_curation.quality import PASSES, broken, first_broken, rules_of
 from data_curation.text_statistics import NAMES, TextStatistics, rows_of, statistics_of
-from data_curation.text_steps import counted
 from recipes import text_rules
 from recipes.load import load, validate, verticals
 from recipes.schema import Curation, Source
@@ -42,7 +42,7 @@ SOUND = "\n".join(SENTENCES)
 
 
 def names_broken(text: str) -> set[str]:
-    rows = counted([text])
+    rows = counts_of(texts_of([text]))
     return {name for name, rule in PUBLISHED.items() if first_broken(rows, {name: rule})[0][0] != PASSES}
 
 
@@ -183,5 +183,5 @@ def test_the_recipes_rules_do_not_eat_their_corpora(shared_data: Path, vertical:
         lines = (shared_data / source.path).read_text("utf-8").splitlines()
         texts = (normalised(text_of(lookup(json.loads(line), source.text))) for line in lines[::3])
         pieces = [piece for text in texts for piece in parts(text, source.max_chars)]
-        places, _ = first_broken(counted(pieces), rules)
+        places, _ = first_broken(counts_of(texts_of(pieces)), rules)
         assert np.mean(places != PASSES) <= 0.05, name

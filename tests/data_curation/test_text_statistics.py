@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_curation.kernel import counts_of, texts_of
 from data_curation.text_statistics import NAMES, ROW, TextStatistics, rows_of, statistics_of
-from data_curation.text_steps import counted
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_counts(text: str, expected: dict[str, int]) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.text(alphabet='abTHE be\n.#•…-1{é"’)', max_size=120), min_size=1, max_size=6))
 def test_the_kernel_counts_as_the_definitions_say(texts: list[str]) -> None:
-    assert counted(texts).tolist() == rows_of([statistics_of(text) for text in texts]).tolist()
+    assert counts_of(texts_of(texts)).tolist() == rows_of([statistics_of(text) for text in texts]).tolist()
 
 
 @pytest.mark.shared
@@ -58,7 +58,7 @@ def test_the_kernel_counts_as_the_definitions_say(texts: list[str]) -> None:
 def test_the_kernel_counts_real_documents_as_the_definitions_say(shared_data: Path, file: str) -> None:
     with (shared_data / file / "data.jsonl").open(encoding="utf-8") as lines:
         texts = [json.loads(line)["text"][:60_000] for line in islice(lines, 3)]
-    assert counted(texts).tolist() == rows_of([statistics_of(text) for text in texts]).tolist()
+    assert counts_of(texts_of(texts)).tolist() == rows_of([statistics_of(text) for text in texts]).tolist()
 
 
 def test_an_empty_text_counts_nothing() -> None:
