@@ -41,7 +41,9 @@ def json_lines(ids: pa.Array, texts: pa.Array, rest: pa.Array) -> memoryview:
     fixed = len(ids) * (HEAD.size + MIDDLE.size + NEXT.size + TAIL.size)
     room = _escaped_size(columns[0], columns[1]) + _escaped_size(columns[2], columns[3]) + sizes[2] + fixed
     out = np.empty(room + BLOCK, np.uint8)
-    return out.data[: _lines(*columns, ESCAPES, out)]
+    ids_data, id_ends, text_data, text_ends, rest_data, rest_ends = columns
+    written = _lines(ids_data, id_ends, text_data, text_ends, rest_data, rest_ends, ESCAPES, out)
+    return out.data[:written]
 
 
 @loop
@@ -51,7 +53,7 @@ def _escaped_size(data: Bytes, offsets: Any) -> int:
     for at in range(offsets[0], offsets[offsets.size - 1]):
         byte = data[at]
         special += (byte < 32) | (byte == QUOTE) | (byte == STROKE)
-    return offsets[offsets.size - 1] - offsets[0] + special * (LONGEST_ESCAPE - 1)
+    return int(offsets[offsets.size - 1] - offsets[0] + special * (LONGEST_ESCAPE - 1))
 
 
 @loop

@@ -68,12 +68,12 @@ def look_at_numbers(
 
 @inlined
 def _is_digit(byte: Any) -> bool:
-    return ZERO <= byte <= NINE
+    return bool(ZERO <= byte <= NINE)
 
 
 @inlined
 def _is_capital(byte: Any) -> bool:
-    return 65 <= byte <= 90
+    return bool(65 <= byte <= 90)
 
 
 @loop
@@ -119,7 +119,7 @@ def _in_span(byte: Any) -> bool:
     """A digit, a blank or one of ``().-/+``."""
     if _is_digit(byte) or byte == SPACE or 9 <= byte <= 13 or 28 <= byte <= 31:
         return True
-    return 40 <= byte <= 47 and byte != 42 and byte != COMMA
+    return bool(40 <= byte <= 47 and byte != 42 and byte != COMMA)
 
 
 @loop

@@ -79,7 +79,8 @@ class Looks:
     def worth_it(self) -> NDArray[np.bool_]:
         """The texts in which a finder, or Python's look, may see something."""
         numeric = ((self.bits & RUNS) != 0) & ((self.bits & (SPANS | HEADS | ACCOUNTS)) != 0)
-        return numeric | ((self.bits & (BY_WORDS | DOTTED | UNSURE)) != 0)
+        worth: NDArray[np.bool_] = numeric | ((self.bits & (BY_WORDS | DOTTED | UNSURE)) != 0)
+        return worth
 
     def at(self, number: int, text: str) -> Look:
         """The look at one text."""
@@ -231,12 +232,12 @@ def _leads_to_name(text: Any, at: int) -> bool:
 
 @inlined
 def _is_capital(byte: Any) -> bool:
-    return 65 <= byte <= 90
+    return bool(65 <= byte <= 90)
 
 
 @inlined
 def _is_blank(byte: Any) -> bool:
-    return byte == SPACE or 9 <= byte <= 13 or 28 <= byte <= 31
+    return bool(byte == SPACE or 9 <= byte <= 13 or 28 <= byte <= 31)
 
 
 @loop
@@ -261,4 +262,4 @@ def _colons(text: Any, size: int) -> int:
 
 @inlined
 def _is_hexadecimal(byte: Any) -> bool:
-    return 48 <= byte <= 57 or 97 <= (byte | 32) <= 102
+    return bool(48 <= byte <= 57 or 97 <= (byte | 32) <= 102)

@@ -46,7 +46,9 @@ def headline(browser: Any) -> str:
 
 def elapsed(browser: Any, lease: str) -> str:
     """What the row of a lease says of its time; asked in one go, since the page replaces its cells."""
-    return str(browser.execute_script(f"return document.querySelector('tr[data-lease=\"{lease}\"]').cells[4].textContent"))
+    return str(
+        browser.execute_script(f"return document.querySelector('tr[data-lease=\"{lease}\"]').cells[4].textContent")
+    )
 
 
 def press(browser: Any, key: str) -> Any:
