@@ -14,9 +14,9 @@ from data_curation import card_samples
 from data_curation.card_samples import Samples
 from data_curation.card_sum import card_of_layers
 from data_curation.curate import curate
+from data_curation.kernel import counts_of, texts_of
 from data_curation.quality_bins import BINS, MEASURES, binned, bins_of
 from data_curation.splitting import entity_key, position
-from data_curation.text_steps import counted
 from flows.curation_summary import markdown
 from tests.data_curation.corpus_sample import corpus, lease, lines, section, story, write_rows
 
@@ -119,7 +119,7 @@ def test_quality_is_counted_of_every_text_once(card: CurationCard) -> None:
 
 
 def test_bins_hold_their_ends() -> None:
-    rows = counted(["one two three 4", "1 2 3", "a " * 50])
+    rows = counts_of(texts_of(["one two three 4", "1 2 3", "a " * 50]))
     (tally,) = [bins_of(binned(rows, rows["words"] == 3))]
     letters = tally["words with a letter"]
     assert letters[7] == 1 and letters[9] == 1 and letters[BINS] == 1 and sum(letters) == 3
