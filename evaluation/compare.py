@@ -41,8 +41,16 @@ def compare(section: CompareSection, inputs: dict[str, Artifact], out_dir: Path)
     counts_after, _ = columns(after, section.metric)
     drawn = (counts_before, counts_after, statistic, section.bootstrap, section.seed)
     difference, retention = paired_difference(*drawn), paired_ratio(*drawn)
-    alike = bool(np.array_equal(statistic(counts_before), statistic(counts_after)))
-    decided, needed, reason = verdict(difference, section.margin, section.metric in LOWER_IS_BETTER, alike)
+    scores = statistic(counts_before), statistic(counts_after)
+    lower_is_better = section.metric in LOWER_IS_BETTER
+    alike = bool(np.array_equal(*scores))
+    decided, needed, reason = verdict(difference, section.margin, lower_is_better, alike)
+    if alike and not lower_is_better and not scores[1].any() and decided == "GO":
+        decided, needed, reason = (
+            "INCONCLUSIVE",
+            None,
+            f"neither scores on any of {difference.n} items: nothing learned",
+        )
     general = _general(section, champion, challenger)
     if general is not None and section.forgetting_budget is not None:
         decided, reason = forgetting(general, section.forgetting_budget, decided, reason)

@@ -154,6 +154,14 @@ def test_models_that_score_alike_on_a_dozen_items_pass_with_what_these_may_have_
     assert many.verdict == "GO" and "no loss beyond the margin" in many.reason
 
 
+def test_two_models_that_know_nothing_are_no_go_ahead(tmp_path: Path) -> None:
+    for number, items in enumerate((12, 80)):  # however sure their equality is
+        old, new = evaluation(tmp_path / f"old{number}", 0, items), evaluation(tmp_path / f"new{number}", 0, items)
+        found, _ = gate(tmp_path / str(number), old, new, "exact_match")
+        assert found.verdict == "INCONCLUSIVE"
+        assert found.reason == f"neither scores on any of {items} items: nothing learned"
+
+
 def test_every_suite_and_metric_is_paired_and_the_tasks_are_joined(tmp_path: Path) -> None:
     champion = evaluation(tmp_path / "old", 5, 12, general_right=3, general=10, other_right=4, other=6)
     challenger = evaluation(tmp_path / "new", 9, 12, general_right=2, general=10, other_right=4, other=6)
