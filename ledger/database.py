@@ -120,7 +120,11 @@ def open_read_only(url: str, busy_seconds: float) -> Database:
     parsed, name = _parsed(url)
     with _house_errors(name):
         file = sqlite_file(url)
-        engine = _postgresql_engine(parsed, busy_seconds) if file is None else _reading_engine(file, busy_seconds)
+        engine = (
+            _postgresql_engine(parsed, busy_seconds, "-c default_transaction_read_only=on")
+            if file is None
+            else _reading_engine(file, busy_seconds)
+        )
     database = Database(engine, name)
     with database.reading() as connection:
         known = _revision(connection, name)
@@ -171,13 +175,13 @@ def _parsed(url: str) -> tuple[URL, str]:
     return parsed, name
 
 
-def _postgresql_engine(url: URL, busy_seconds: float) -> Engine:
+def _postgresql_engine(url: URL, busy_seconds: float, more_options: str = "") -> Engine:
     driven = url.set(drivername="postgresql+psycopg")
     # jit: compiling the reports' views takes longer than running them.
     options = f"-c timezone=UTC -c jit=off -c lock_timeout={int(busy_seconds * 1000)}"
     given = str(driven.query.get("options", ""))
     told = {"application_name": "stillroom-ledger", "connect_timeout": "10"} | dict(driven.query)
-    driven = driven.set(query=told | {"options": f"{options} {given}".strip()})
+    driven = driven.set(query=told | {"options": f"{options} {given} {more_options}".strip()})
     engine = create_engine(driven, pool_size=1, max_overflow=-1, pool_pre_ping=True)
     _pooling.add(engine)
 
