@@ -153,7 +153,10 @@ def buffers_of(texts: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Ints]:
     if not len(texts) or data_buffer is None:
         return np.frombuffer(b" ", np.uint8), np.frombuffer(bytes(8 * len(texts) + 8), np.int64)
     offsets = np.frombuffer(offset_buffer, np.int64, len(texts) + 1, texts.offset * 8)
-    return np.frombuffer(data_buffer, np.uint8), offsets
+    data = np.frombuffer(data_buffer, np.uint8)
+    # Arrow's buffers can be written now and then: a loop would be compiled for both kinds.
+    data.flags.writeable = offsets.flags.writeable = False
+    return data, offsets
 
 
 def ngrams_of(text: str, size: int) -> U64:

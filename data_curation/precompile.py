@@ -40,7 +40,7 @@ def main() -> None:
 def _write(corpus: Path) -> None:
     """Texts and questions; the second half of each repeats the first but for a word."""
     corpus.mkdir()
-    for name in ("texts", "questions"):
+    for name in ("texts", "notes", "questions"):
         with (corpus / f"{name}.jsonl").open("w", encoding="utf-8") as out:
             for number in range(DOCUMENTS):
                 told = " ".join(f"{name} say {number % (DOCUMENTS // 2)} of {word}." for word in range(40))
@@ -50,11 +50,12 @@ def _write(corpus: Path) -> None:
 
 def _section(corpus: Path) -> CurateSection:
     texts = Source(path="texts.jsonl", use="pretraining", licence=LICENCE)
+    notes = Source(path="notes.jsonl", use="pretraining", licence=LICENCE, quality_families=())  # these are written
     questions = Source(path="questions.jsonl", use="tasks", licence=LICENCE, figures_tell_apart=True)
     asked = Task(source="questions", prompt="{text}\nAnswer as JSON: answer.", fields={"answer": "answer"})
     return CurateSection(
         curation=Curation(licences=(LICENCE, "Apache-2.0"), min_words=1, removal_ceiling=1.0),
-        sources={"texts": texts, "questions": questions},
+        sources={"texts": texts, "notes": notes, "questions": questions},
         tasks={"asked": asked},
         system_prompt="Answer.",
         corpus=corpus,
