@@ -60,7 +60,8 @@ def press(browser: Any, key: str) -> Any:
 def click(browser: Any, selector: str) -> None:
     """As a hand would: the driver scrolls to no part of a drawing by itself."""
     seen = browser.find_element(By.CSS_SELECTOR, selector)
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center', behavior: 'instant'})", seen)
+    middle = "{block: 'center', inline: 'center', behavior: 'instant'}"
+    browser.execute_script(f"arguments[0].scrollIntoView({middle})", seen)
     seen.click()
 
 
