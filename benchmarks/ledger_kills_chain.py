@@ -25,7 +25,8 @@ from flows.stage_call import Step
 from flows.step import plain_steps
 from flows.surroundings import surroundings
 from recipes.load import load
-from recipes.schema import Optimiser, Sft, Tokenise
+from recipes.schema import Tokenise
+from recipes.training_sections import Optimiser, Sft
 from tests.flows.tiny_stage import TinySection
 
 FORK = multiprocessing.get_context("fork")

@@ -24,8 +24,8 @@ from flows.stage_call import StageCall, Step
 from flows.step import carried_out, looked_up
 from flows.surroundings import surroundings
 from recipes.load import load
-from recipes.schema import Residual
 from recipes.stage_sections import EvaluateSection
+from recipes.training_sections import Residual
 
 
 class Enough(Exception):

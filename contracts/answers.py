@@ -11,6 +11,8 @@ import re
 import unicodedata
 from typing import Any
 
+from contracts.documents import ChatExample, ModelAnswer
+
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 FIELD_NAME = re.compile(r'"[^"\\\n]*"\s*:')
 """The key of a JSON member, also in an answer that was cut off and does not parse."""
@@ -54,6 +56,21 @@ def atoms(fields: dict[str, Any]) -> set[tuple[str, str]]:
 def agrees(answer: dict[str, Any] | None, gold: dict[str, Any]) -> bool:
     """True when every field of ``gold`` is answered with the same value and nothing else is claimed."""
     return answer is not None and atoms(answer) == atoms(gold)
+
+
+def fault(answer: ModelAnswer, example: ChatExample) -> str:
+    """What is wrong with a model's answer: ``unfinished``, ``no_gold``, ``invalid_json`` or ``wrong_fields``.
+
+    Empty when it is right. An example without gold fields has nothing to hold an answer against.
+    """
+    if answer.finish != "stop":
+        return "unfinished"
+    if example.gold is None:
+        return "no_gold"
+    fields = parse(answer.text)
+    if fields is None:
+        return "invalid_json"
+    return "" if agrees(fields, example.gold) else "wrong_fields"
 
 
 def numbers(text: str) -> set[str]:

@@ -25,7 +25,7 @@ from contracts.stage import progress, stage_main
 from contracts.usage import Usage
 from distillation.rendering import Rendered, render
 from distillation.teacher import Teacher, TopK
-from recipes.schema import Capture
+from recipes.training_sections import Capture
 
 CODE_VERSION = "3"
 SHARD_EXAMPLES = 256

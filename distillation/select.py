@@ -6,33 +6,18 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from contracts.answers import agrees, parse
+from contracts.answers import fault
 from contracts.artifacts import Artifact, describe
 from contracts.documents import ChatExample, ModelAnswer, read_jsonl, write_jsonl
 from contracts.errors import InputError
 from contracts.stage import stage_main
 from contracts.usage import Usage
-from recipes.schema import Capture
+from recipes.training_sections import Capture
 
 CODE_VERSION = "2"
 TRAIN = "train.jsonl"
 FURTHER = "students.jsonl"
 REJECTED = "rejected.jsonl"
-
-
-def rejection(answer: ModelAnswer, example: ChatExample) -> str:
-    """Why a teacher's answer is not taught: ``unfinished``, ``no_gold``, ``invalid_json`` or ``wrong_fields``.
-
-    Empty when it is accepted. An example without gold fields has nothing to verify against and keeps its own text.
-    """
-    if answer.finish != "stop":
-        return "unfinished"
-    if example.gold is None:
-        return "no_gold"
-    fields = parse(answer.text)
-    if fields is None:
-        return "invalid_json"
-    return "" if agrees(fields, example.gold) else "wrong_fields"
 
 
 def select(section: Capture, inputs: dict[str, Artifact], out_dir: Path) -> tuple[Artifact, Usage]:
@@ -95,7 +80,7 @@ def _verify(answers: list[ModelAnswer], example: ChatExample) -> tuple[ModelAnsw
     """The first accepted answer, and the refused ones before it as rows of rejected.jsonl."""
     refused: list[dict[str, Any]] = []
     for answer in answers:
-        reason = rejection(answer, example)
+        reason = fault(answer, example)
         if not reason:
             return answer, refused
         refused.append({**answer.model_dump(), "reason": reason, "gold": example.gold})

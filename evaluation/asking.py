@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from contracts.documents import ChatExample, ModelAnswer, write_jsonl
 from contracts.errors import InputError
 from contracts.stage import progress
-from recipes.schema import Answering
+from recipes.training_sections import Answering
 
 LOG = ".answers.jsonl"
 CHOICES_LOG = ".choices.jsonl"

@@ -13,7 +13,7 @@ from contracts.endpoint import Endpoint
 from contracts.errors import ServeError
 from evaluation.asking import Wanted
 from evaluation.choices import named_letter
-from recipes.schema import Answering
+from recipes.training_sections import Answering
 
 CHOICE_TOKENS = 32
 """Enough for ``{"answer": "B"}``."""

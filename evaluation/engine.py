@@ -20,7 +20,7 @@ from contracts.usage import Usage
 from evaluation.asking import Wanted
 from evaluation.choices import answer_opening, letters
 from evaluation.decoding import ATTENTION, decode, next_token_logits
-from recipes.schema import Answering
+from recipes.training_sections import Answering
 
 
 @dataclass(frozen=True)

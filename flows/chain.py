@@ -18,7 +18,7 @@ from flows.stage_call import Step
 from recipes import ontology
 from recipes.catalogue import models, stated_verdict
 from recipes.corpus import Inbox
-from recipes.schema import Answering, Recipe
+from recipes.schema import Recipe
 from recipes.stage_sections import (
     AnswerSection,
     AskSection,
@@ -34,6 +34,7 @@ from recipes.stage_sections import (
     WriteSection,
 )
 from recipes.text_rules import identifiers, quality_rules
+from recipes.training_sections import Answering
 from selection.checks import require_one, select_section, weigh
 from training.choose_loss import choose_loss
 

@@ -16,7 +16,7 @@ from data_curation.writer import schema as writer_schema
 from data_curation.writer.load import load as load_writer
 from data_curation.writer.load import writer_path
 from data_curation.writer.schema import WriterSpec
-from recipes import corpus, ontology, schema, text_rules
+from recipes import corpus, ontology, schema, text_rules, training_sections
 from recipes.corpus import Corpus
 from recipes.ontology import Ontology
 from recipes.schema import Recipe
@@ -31,7 +31,7 @@ SCHEMAS: dict[str, tuple[Any, str]] = {
     "corpus": (Corpus, "corpus.yaml: what a drop in the inbox says of itself"),
 }
 """Name to what the file is read as, and its title."""
-DOCUMENTED = (schema, ontology, text_rules, corpus, writer_schema)
+DOCUMENTED = (schema, training_sections, ontology, text_rules, corpus, writer_schema)
 
 
 def check_files(recipe: Recipe) -> None:

@@ -10,9 +10,10 @@ from pydantic import Field, SecretStr
 
 from recipes.corpus import Inbox
 from recipes.ontology import Ontology
-from recipes.schema import Answering, Curation, Evaluation, Positive, Prune, Selection, Serving, Source, Student, Task
+from recipes.schema import Curation, Evaluation, Positive, Selection, Serving, Source, Task
 from recipes.section import Section, Share, not_identity
 from recipes.text_rules import Identifier, QualityRule, identifiers, quality_rules
+from recipes.training_sections import Answering, Prune, Student
 
 
 class CurateSection(Section):

@@ -7,8 +7,9 @@ from typing import Literal
 
 from contracts.tokenizers import SHARED
 from recipes.catalogue import models, served_architectures, stated_verdict
-from recipes.schema import Recipe, Student
+from recipes.schema import Recipe
 from recipes.section import Section
+from recipes.training_sections import Student
 
 MIN_EXAMPLES, RISKY_EXAMPLES = 5_000, 2_000
 """Published: fewer examples than the first rarely carry a fine-tune, fewer than the second may make a model worse."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from recipes.catalogue import models
 from recipes.memory import CAPTURED_LOGIT_BYTES, PASS_TOKENS, Batch, Method
-from recipes.schema import Optimiser, Recipe, Student
+from recipes.schema import Recipe
 from recipes.shapes import Shape, shape
 from recipes.speed import ONE, QLORA_SPEED, Band, training_flops
+from recipes.training_sections import Optimiser, Student
 
 CHARS_PER_TOKEN = 4.0
 FILL = 0.6

@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
-from recipes.schema import Lora
+from recipes.training_sections import Lora
 from training.loading import trainable_parameters
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from contracts.errors import FitError, TokenizerMismatch
-from recipes.schema import Student
+from recipes.training_sections import Student
 from training.tokenizers import Verdict, require_shared_ids, tokenizer_fingerprint, tokenizer_verdict
 
 Loss = Literal["top_k", "sequence"]

@@ -17,7 +17,7 @@ from contracts.artifacts import Artifact, describe
 from contracts.errors import InputError
 from contracts.stage import stage_main
 from contracts.usage import Usage
-from recipes.schema import Cpt, Lora
+from recipes.training_sections import Cpt, Lora
 from training.adapters import with_adapter
 from training.compact_loss import CompactSftTrainer
 from training.device import Meter, require_free_memory

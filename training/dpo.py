@@ -21,7 +21,7 @@ from contracts.documents import ChatExample, ModelAnswer, PreferencePair, read_j
 from contracts.errors import GateError
 from contracts.stage import stage_main
 from contracts.usage import Usage
-from recipes.schema import Dpo
+from recipes.training_sections import Dpo
 from training.adapters import lora_config, with_adapter
 from training.chat import supervise
 from training.device import Meter, device_in_use, require_free_memory

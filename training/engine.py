@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments, set_seed
 
 from recipes.memory import PASS_TOKENS
-from recipes.schema import Optimiser
+from recipes.training_sections import Optimiser
 from training.checkpoints import FOLDER, Watch, drop_incomplete, newest_complete
 from training.device import Device, device_in_use
 

@@ -15,7 +15,7 @@ from contracts.documents import ChatExample, read_jsonl
 from contracts.errors import GateError, InputError
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
-from recipes.schema import Merge
+from recipes.training_sections import Merge
 from training.chat import encode, render
 from training.device import Meter
 from training.loading import load_adapter, load_model, load_model_4bit, load_tokenizer, model_metrics, save_model

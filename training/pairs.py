@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.answers import agrees, parse
+from contracts.answers import fault
 from contracts.documents import ChatExample, ModelAnswer, PreferencePair
-from recipes.schema import Dpo
+from recipes.training_sections import Dpo
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def own_pairs(
     seen: set[tuple[str, str]] = set()
     for answer in answers:
         example = examples.get(answer.example_id)
-        reason = "unknown_example" if example is None else _no_pair(answer, example)
+        reason = "unknown_example" if example is None else _no_pair(fault(answer, example))
         if not reason and (answer.example_id, answer.text.strip()) in seen:
             reason = "repeated"
         if reason or example is None or example.gold is None:
@@ -92,12 +92,6 @@ def own_pairs(
     return pairs, reasons
 
 
-def _no_pair(answer: ModelAnswer, example: ChatExample) -> str:
-    if answer.finish != "stop":
-        return "unfinished"
-    if example.gold is None:
-        return "no_gold"
-    fields = parse(answer.text)
-    if fields is None:
-        return "invalid_json"
-    return "correct" if agrees(fields, example.gold) else ""
+def _no_pair(wrong: str) -> str:
+    """Why an answer with this ``fault`` gives no pair; empty for the one kind that does."""
+    return {"": "correct", "wrong_fields": ""}.get(wrong, wrong)

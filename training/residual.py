@@ -20,7 +20,7 @@ from contracts.artifacts import Artifact, describe
 from contracts.errors import FitError, InputError
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
-from recipes.schema import Residual
+from recipes.training_sections import Residual
 
 CODE_VERSION = "1"
 SHARD_BYTES = 2 << 30

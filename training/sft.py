@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from contracts.artifacts import Artifact, describe
 from contracts.stage import stage_main
 from contracts.usage import Usage
-from recipes.schema import Sft
+from recipes.training_sections import Sft
 from training.adapters import to_fp32, with_adapter
 from training.compact_loss import CompactSftTrainer
 from training.device import Meter, require_free_memory

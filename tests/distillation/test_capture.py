@@ -16,7 +16,7 @@ from contracts.errors import FitError, GateError, InputError
 from distillation.capture import capture
 from distillation.rendering import render
 from distillation.teacher import Teacher
-from recipes.schema import Capture
+from recipes.training_sections import Capture
 from tests.tiny_model import tiny_examples, tiny_model, tiny_tokenizer
 
 

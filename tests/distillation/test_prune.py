@@ -16,8 +16,8 @@ from contracts.layers import PrunedLayers
 from distillation.prune import LossWithout, eliminate, prune, telling
 from distillation.rendering import Rendered, render
 from distillation.teacher import Teacher
-from recipes.schema import Prune
 from recipes.stage_sections import PruneSection
+from recipes.training_sections import Prune
 from tests.tiny_model import tiny_examples, tiny_model
 
 LAYERS = 4

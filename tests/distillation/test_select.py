@@ -10,7 +10,7 @@ from contracts.artifacts import Artifact, describe
 from contracts.documents import ChatExample, ModelAnswer, read_jsonl, write_jsonl
 from contracts.errors import InputError
 from distillation.select import select
-from recipes.schema import Capture
+from recipes.training_sections import Capture
 from tests.tiny_model import tiny_examples
 
 

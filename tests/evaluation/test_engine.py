@@ -15,8 +15,8 @@ from contracts.errors import FitError, InputError
 from evaluation.answer import answer
 from evaluation.asking import LOG, Wanted, ask, pick
 from evaluation.engine import Engine, load_engine, sampler
-from recipes.schema import Answering
 from recipes.stage_sections import AnswerSection
+from recipes.training_sections import Answering
 from tests.evaluation.tiny import corpus_artifact, example, general_example, model_artifact, model_folder
 
 WANTED = [(example(number), 0) for number in range(9)]

@@ -22,8 +22,9 @@ from contracts.errors import InputError, ServeError
 from contracts.stage import StageResult, StageSpec
 from evaluation.endpoint_engine import EndpointEngine
 from evaluation.evaluate import evaluate, evaluate_with, read_items, read_report
-from recipes.schema import Answering, Evaluation
+from recipes.schema import Evaluation
 from recipes.stage_sections import EvaluateSection
+from recipes.training_sections import Answering
 from tests.evaluation.tiny import corpus_artifact, model_artifact
 
 SECTION = EvaluateSection(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from contracts.errors import InputError
-from recipes.schema import Cpt, Optimiser
+from recipes.training_sections import Cpt, Optimiser
 from training.compact_loss import labelled_logits
 from training.cpt import cpt, make_trainer, mix, pack
 from training.engine import plan_steps

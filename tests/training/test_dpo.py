@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from contracts.artifacts import Artifact, describe
 from contracts.documents import ModelAnswer, PreferencePair, write_jsonl
 from contracts.errors import GateError
-from recipes.schema import Dpo
+from recipes.training_sections import Dpo
 from tests.tiny_model import tiny_examples, tiny_model
 from training.dpo import compact_head, dpo, make_trainer, pair_dataset, require_reference
 from training.loading import load_adapter, load_model, load_tokenizer

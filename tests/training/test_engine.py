@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from contracts.errors import FitError
-from recipes.schema import Optimiser
+from recipes.training_sections import Optimiser
 from training.checkpoints import drop_incomplete, mark_complete, newest_complete, step_of
 from training.device import Device, Meter, require_free_memory
 from training.engine import plan_steps, training_arguments

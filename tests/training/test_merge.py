@@ -5,7 +5,7 @@ import torch
 
 from contracts.artifacts import describe
 from contracts.errors import GateError
-from recipes.schema import Lora, Merge
+from recipes.training_sections import Lora, Merge
 from training.adapters import with_adapter
 from training.loading import load_model, load_model_4bit, save_adapter, trainable_parameters
 from training.merge import Probe, answer_logits, compare, greedy, merge, require_parity

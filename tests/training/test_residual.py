@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import training.residual as residual_module
 from contracts.artifacts import Artifact, describe
 from contracts.errors import FitError, InputError
-from recipes.schema import Residual
+from recipes.training_sections import Residual
 from tests.tiny_model import tiny_model
 from training.loading import load_model
 from training.residual import residual

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from contracts.errors import FitError, InputError
-from recipes.schema import Lora, Optimiser, Sft
+from recipes.training_sections import Lora, Optimiser, Sft
 from training import checkpoints
 from training.adapters import with_adapter
 from training.engine import plan_steps

@@ -15,8 +15,8 @@ from contracts.artifacts import Artifact, describe
 from contracts.documents import write_jsonl
 from contracts.errors import FitError, GateError, InputError, TokenizerMismatch
 from contracts.layers import PrunedLayers
-from recipes.schema import Student
 from recipes.stage_sections import StudentSection
+from recipes.training_sections import Student
 from tests.tiny_model import tiny_examples, tiny_model
 from training.captured_data import CapturedCollator, read_captured, read_text
 from training.chat import supervise

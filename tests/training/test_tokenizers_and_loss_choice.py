@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import FitError, InputError, TokenizerMismatch
-from recipes.schema import Student
+from recipes.training_sections import Student
 from tests.tiny_model import tiny_tokenizer
 from training.choose_loss import by_rule, choose_loss, top_k_bytes
 from training.tokenizers import Verdict, require_shared_ids, tokenizer_fingerprint, tokenizer_verdict
