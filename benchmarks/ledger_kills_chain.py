@@ -17,7 +17,7 @@ from typing import Any
 
 from contracts.artifacts import load as load_artifact
 from contracts.errors import StillroomError
-from flows import chain
+from flows import corpus_chain
 from flows.build import opened
 from flows.lifeline import die_with_worker
 from flows.settings import Settings
@@ -92,7 +92,7 @@ def _flow(attempt: Attempt, out: Connection) -> None:
 def _real(step: Step, attempt: Attempt, build: Any) -> None:
     model = load_artifact(_model(attempt.settings.home))
     assert model is not None
-    corpus = chain.curate(step, build.recipe, surroundings(build))
+    corpus = corpus_chain.curate(step, build.recipe, surroundings(build))
     # A byte-level vocabulary makes many tokens of few words: nothing is to be left out for its length.
     section = Tokenise(max_tokens=8192, pack_tokens=1024)
     tokens = step("tokenise", "training.tokenise", section, {"model": model, "corpus": corpus})

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.errors import StillroomError
 from flows.assemble import assemble
 from flows.build import Build, Enough, opened
-from flows.chain import Layer, build
+from flows.chain import build
+from flows.corpus_chain import Layer
 from flows.history import history
 from flows.inbox import Records, as_inbox
 from flows.lifeline import die_with_worker

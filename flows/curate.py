@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 
 from contracts.artifacts import Artifact
 from contracts.errors import BusyError
-from flows import chain
+from flows import corpus_chain
 from flows.build import Build, opened
 from flows.curation_summary import markdown
 from flows.fetch import fetch_all
@@ -50,7 +50,7 @@ def curate(
         recipe = load(vertical, scale, chosen)
         with opened(f"{flow_run.id or 'by-hand'}", recipe, settings, found, "", "") as running:
             running.logger = get_run_logger()
-            return _told(vertical, chain.curate(steps(running), recipe, surroundings(running)))
+            return _told(vertical, corpus_chain.curate(steps(running), recipe, surroundings(running)))
     folder = Path(inbox).expanduser().resolve() if inbox else settings.inbox
     if not inbox:
         fetch_all(settings, get_run_logger().info)
@@ -92,7 +92,7 @@ def _in_layers(running: Build, seen: View, recipe: Recipe, records: Records) -> 
     """What is new as a layer of its own, and the card of the whole inbox."""
     records.take(seen, seen.digests, attempted=seen.state)
     running.digests = dict(seen.digests)
-    made = chain.layers(steps(running), surroundings(running, layers=seen.layers))
+    made = corpus_chain.layers(steps(running), surroundings(running, layers=seen.layers))
     try:
         refuse_changed(seen, recipe, running.settings)
     except BusyError:
@@ -102,7 +102,7 @@ def _in_layers(running: Build, seen: View, recipe: Recipe, records: Records) -> 
                 shutil.rmtree(artifact.path)  # made from bytes that are no longer there: no fingerprint is true of it
         raise
     records.take(seen, running.digests)
-    return chain.inbox_card(steps(running), recipe, made, seen.inbox.quarantined)
+    return corpus_chain.inbox_card(steps(running), recipe, made, seen.inbox.quarantined)
 
 
 def _told(vertical: str, artifact: Artifact) -> str:

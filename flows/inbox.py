@@ -1,8 +1,8 @@
 """An inbox as a build reads it: which drops are complete, which source reads which, and whether anything is new.
 
-Drops that are new at one run become one layer (``flows/chain.py``); the record keeps which came with which. One layer
-and not one a drop: among documents that come together the best of a cluster stays, and the first run, over whatever is
-there, is the recipe's whole curation.
+Drops that are new at one run become one layer (``flows/corpus_chain.py``); the record keeps which came with which. One
+layer and not one a drop: among documents that come together the best of a cluster stays, and the first run, over
+whatever is there, is the recipe's whole curation.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from contracts.errors import BusyError, InputError
 from data_curation.drops import Drop, look, state_of
-from flows.chain import Layer
 from flows.code_version import code_version
+from flows.corpus_chain import Layer
 from flows.removals import requested
 from flows.settings import Settings
 from recipes import ontology

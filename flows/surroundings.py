@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from flows.build import Build, device_price
-from flows.chain import Layer, Surroundings
+from flows.corpus_chain import Layer, Surroundings
 from flows.removals import requested
 from flows.settings import NO_KEY, Settings, secret
 from recipes.schema import Recipe

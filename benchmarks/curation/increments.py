@@ -19,7 +19,7 @@ import yaml
 
 from benchmarks.curation.corpus import sentences, write_corpus
 from benchmarks.curation.measured import Taken, run
-from flows import chain
+from flows import corpus_chain
 from flows.build import opened
 from flows.inbox import Records, view
 from flows.settings import CHECKOUT, Settings
@@ -83,9 +83,9 @@ def _curate(inbox: Path, home: Path) -> None:
         running.digests = dict(seen.digests)
 
         step = plain_steps(running)
-        made = chain.layers(step, surroundings(running, layers=seen.layers))
+        made = corpus_chain.layers(step, surroundings(running, layers=seen.layers))
         records.take(seen, running.digests)
-        card = chain.inbox_card(step, recipe, made, seen.inbox.quarantined)
+        card = corpus_chain.inbox_card(step, recipe, made, seen.inbox.quarantined)
     print(json.dumps(card.metrics))
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from contracts.errors import BusyError, InputError
 from data_curation.drops import look
-from flows import chain, curate, inbox, removals
+from flows import corpus_chain, curate, inbox, removals
 from flows.build import opened
 from flows.holdings import removal_report
 from flows.platform import automations
@@ -205,7 +205,7 @@ def test_an_inbox_is_curated_once_and_every_document_has_its_story(tmp_path: Pat
     removals.request(mine.home, "letters/l5", "the writer asked")
     view = inbox.view(place, recipe, mine)
     with opened("b1", view.recipe, mine, place, "", "") as build:
-        corpus = chain.curate(plain_steps(build), view.recipe, surroundings(build, layers=view.layers))
+        corpus = corpus_chain.curate(plain_steps(build), view.recipe, surroundings(build, layers=view.layers))
     card = json.loads(corpus.file("card.json").read_text())
     (source,) = [one for one in card["sources"] if one["source"] == "letters"]
     assert (source["read"], source["rejected"]) == (24, {"removal_requested": 1})

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from contracts.artifacts import RECORD, Artifact
-from flows import chain, inbox, removals
+from flows import corpus_chain, inbox, removals
 from flows.build import opened
 from flows.holdings import removal_report
 from flows.step import plain_steps
@@ -72,9 +72,9 @@ def test_the_cost_of_a_drop_is_that_of_the_drop(tmp_path: Path) -> None:
         with opened(build_id, view.recipe, mine, place, "", "") as build:
             records.take(view, view.digests)
             build.digests = dict(view.digests)
-            made = chain.layers(plain_steps(build), surroundings(build, layers=view.layers))
+            made = corpus_chain.layers(plain_steps(build), surroundings(build, layers=view.layers))
             records.take(view, build.digests)
-            card = chain.inbox_card(plain_steps(build), recipe, made, view.inbox.quarantined)
+            card = corpus_chain.inbox_card(plain_steps(build), recipe, made, view.inbox.quarantined)
             return [line.stage for line in build.lines if not line.cached], made, card
 
     ran, (first,), _ = run("b1")
@@ -113,7 +113,7 @@ def test_the_cost_of_a_drop_is_that_of_the_drop(tmp_path: Path) -> None:
 
     view = inbox.view(place, recipe, mine)
     with opened("b6", view.recipe, mine, place, "", "") as build:
-        corpus = chain.curate(plain_steps(build), view.recipe, surroundings(build, layers=view.layers))
+        corpus = corpus_chain.curate(plain_steps(build), view.recipe, surroundings(build, layers=view.layers))
         assert [line.stage for line in build.lines if not line.cached] == ["join"]
     assert (corpus.kind, corpus.metrics["read"]) == ("corpus", card.metrics["read"])
     assert f"in corpus {corpus.fingerprint}, vertical finance" in stories(mine.home, "letters/l3")[0]
