@@ -89,6 +89,8 @@ def rounds(
             runs.run(work, None)
             equal = _bytes_of(work) == told["bytes"]
             found.add(phases, equal)
+            same = "the same bytes" if equal else "OTHER BYTES"
+            print(f"{found.kills} of {most} kills, the last at {', '.join(phases)}: {same}", file=sys.stderr)
             with (folder / ROUNDS).open("a") as out:
                 out.write(json.dumps({"phases": phases, "equal": equal}) + "\n")
             if equal:
