@@ -53,7 +53,7 @@ from data_curation.shards import assemble, clean, within_budget
 from data_curation.splitting import U64, held_out_entities, split
 from data_curation.spool import Found
 from data_curation.task_examples import TaskExamples
-from data_curation.text_pool import TextPool, cores, workers_for
+from data_curation.text_pool import TextPool, cores
 from recipes.ontology import require_known
 from recipes.stage_sections import CurateSection
 
@@ -157,7 +157,7 @@ def _load(
     missing: list[str] = []
     if section.inbox is not None and section.corpus is not None:
         note_unread(section.corpus, section.inbox, section.sources, book)
-    with TextPool(section, workers_for(section)) as pool:
+    with TextPool(section, section.workers) as pool:
         for name, source in section.sources.items():
             if section.corpus is not None and not find_files(section.corpus, source.path):
                 missing.append(name)

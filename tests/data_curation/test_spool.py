@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import select
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from data_curation.text_pool import TextPool
 from recipes.stage_sections import CurateSection
 from tests.data_curation.corpus_sample import corpus, lease, section, story, write_rows, written
 
+CHECKOUT = Path(__file__).parents[2]
 ODD = 'Zeile\u2028 mit \u00a0 \x85 "Zeichen" \\ und \U0001f600 \u4e2d\u6587\n\n\tEnde '
 
 
@@ -141,12 +146,47 @@ def test_the_outcome_is_the_same_for_any_workers_and_batches(
     assert not list((tmp_path / "other").glob(".*")), "the scratch is gone"
 
 
-def test_a_dead_worker_is_told_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_dead_worker_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_pool, "WORTH_BYTES", 0)
     batches = list(batched(raws(30)))
     with TextPool(section(None, languages=()), 2) as pool:
         assert len(list(pool.shaped("stories", batches))) == 1
         for process in pool._processes:
             process.kill()
-            process.wait()
+            process.join()
         with pytest.raises(StageError, match="a worker process has died, got code -9"):
             list(pool.shaped("stories", batches))
+
+
+def test_little_is_shaped_without_a_process() -> None:
+    with TextPool(section(None, languages=()), 2) as pool:
+        assert len(list(pool.shaped("stories", batched(raws(30))))) == 1
+        assert not pool._processes
+
+
+KILLED_POOL = """
+import os, signal
+from data_curation import text_pool
+from data_curation.shaping import batched
+from tests.data_curation.corpus_sample import section
+from tests.data_curation.test_spool import raws
+text_pool.WORTH_BYTES = 0
+with text_pool.TextPool(section(None, languages=()), 2) as pool:
+    list(pool.shaped("stories", batched(raws(30))))
+    print(*(process.pid for process in pool._processes), flush=True)
+    input()
+"""
+
+
+def test_workers_end_with_a_killed_stage() -> None:
+    stage = subprocess.Popen(
+        [sys.executable, "-c", KILLED_POOL], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert stage.stdin is not None and stage.stdout is not None
+    workers = [os.pidfd_open(int(pid)) for pid in stage.stdout.readline().split()]
+    assert len(workers) == 2
+    stage.kill()
+    for worker in workers:
+        assert select.select([worker], [], [], 30)[0], "a process descriptor is readable once its process has ended"
+        os.close(worker)
+    stage.communicate()
