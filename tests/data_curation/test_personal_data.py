@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
@@ -30,7 +31,7 @@ from data_curation.personal_patterns import (
     number_spans,
 )
 from data_curation.personal_signs import Signs, signs_of
-from data_curation.sign_loop import looks_of
+from data_curation.sign_loop import looks_of, plain_characters
 from recipes.load import verticals
 from recipes.text_rules import identifiers
 
@@ -133,7 +134,7 @@ PIECES = [
     "Contact: Ana Lund", "born", "dob", "I’m ", "i'm ", "we’re here", "\nCheers, Bo", "@", "(at)", "::", ":", "adreſs",
     "addreß", "ﬁrm host", "1,234.5", "12.3.4.5", "555-0143", "(202) 555-0143", "2019-2020", "31.12.1999", "٣٤", "²",
     "½", "…", "– A", "- B", "\u212a", " resid ", "c/o", "PREPARED BY", "€ 5", "1,.5", "7.", ".7", "1.2.3.4.5", "é",
-    "\n",
+    "\n", "Σ", "的", "İ", "ı", "①", "𝟗", "I’m Ω", "𝐡ost",
 ]  # fmt: skip
 
 
@@ -149,6 +150,12 @@ def test_the_look_at_many_texts_is_that_at_each() -> None:
         assert found.worth_it[number] or not find(text, signs=signs), repr(text)
         shown.add(tuple(map(bool, signs)))
     assert found.worth_it.mean() < 1 and len(shown) > 100
+
+
+def test_a_plain_character_is_never_taken_for_another() -> None:
+    shown = "".join(chr(code) for code in np.flatnonzero(plain_characters()).tolist())
+    assert len(shown) > 40_000 and set("Σ的éﬀ").intersection(shown) == set("Σ的é")
+    assert not re.search(r"[\x00-\x7f\s\d]", shown, re.IGNORECASE) and not re.search(r"[\x00-\x7f]", shown.casefold())
 
 
 def test_what_shows_no_sign_holds_nothing() -> None:
