@@ -109,7 +109,7 @@ def looks_of(texts: pa.Array) -> Looks:
 
 @cache
 def plain_characters() -> NDArray[np.bool_]:
-    """Which code points no pattern of ``personal_signs`` can take for ASCII, a digit or a blank; making it takes 40 ms."""
+    """Which code points no pattern of ``personal_signs`` takes for ASCII, a digit or a blank; making it takes 60 ms."""
     return kept("plain", lambda: np.array([_is_plain(chr(code)) for code in range(KNOWN_CODE_POINTS)]))
 
 
