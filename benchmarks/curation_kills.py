@@ -28,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 
 from contracts.artifacts import digest, load, publish
+from data_curation import text_pool
 from data_curation.curate import curate
 from data_curation.layer_inputs import LAYER
 from recipes.corpus import Inbox
@@ -197,7 +198,8 @@ def _forked(work: Path) -> None:
 
 
 def _stage(work: Path) -> None:
-    """What a killed process was doing. As in the house, only the outputs that are left behind are used again."""
+    """What a killed process was doing, with workers. As in the house, only outputs left behind are used again."""
+    text_pool.WORTH_BYTES = 0
     told = CurateSection.model_validate_json((work / "section.json").read_text())
     (work / "out").mkdir(exist_ok=True)
     first = load(work.parent / FIRST / "published") if work.name != FIRST else None

@@ -17,19 +17,17 @@ from typing import BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from contracts.errors import GateError
-from data_curation.dataset import FOLDER
 from data_curation.kernel import wanted
 from data_curation.near_pairs import Facts
 from data_curation.prints import U32, U64, cluster, prints_of
+from data_curation.shard_files import batches_of
 from data_curation.splitting import entity_key, is_late, name_hash
 from recipes.schema import Curation
 
 SHOWN = 5
-COLUMNS_READ = pa.schema([(name, pa.string()) for name in ("id", "entity", "date", "source", "text")])
 TRAINED_ON = ("train.jsonl", "students.jsonl")
 HINT = "this is a fault of the curation stage: keep the corpus and report it"
 
@@ -66,7 +64,7 @@ def _trained_on(
     for one in _examples(out_dir, TRAINED_ON):
         on_both |= {one["document_id"]} & ids
         named |= {one["entity"]} if one["entity"] and entity_key(one["entity"]) in measured else set()
-    for batch in _shards(out_dir, "train").to_batches(columns=["id", "entity", "date"]):
+    for batch in batches_of(out_dir, "*-train", ["id", "entity", "date"]):
         on_both |= set(batch["id"].filter(pc.is_in(batch["id"], pa.array(sorted(ids), pa.string()))).to_pylist())
         names = batch["entity"].filter(_names(batch["id"], batch["entity"])).unique().to_pylist()
         named |= {one for one in names if entity_key(one) in measured}
@@ -96,8 +94,7 @@ def _crossing(out_dir: Path, source: str, how: Compared, curation: Curation, wor
 
     def texts() -> Iterator[pa.Array]:
         for split in ("heldout", "train"):
-            columns = ["id", "entity", "text"]
-            for batch in _shards(out_dir, split).to_batches(columns=columns, filter=pc.field("source") == source):
+            for batch in batches_of(out_dir, f"*-{split}", ["id", "entity", "text"], pc.field("source") == source):
                 if len(batch):
                     ids.append(batch["id"].take(pa.array(np.arange(len(batch)))))  # a copy: the batch shall go
                     entities.append(_entities(batch["id"], batch["entity"]) if how.by_facts else np.zeros(0, np.uint64))
@@ -129,8 +126,3 @@ def _names(ids: pa.Array, entities: pa.Array) -> pa.Array:
 def _entities(ids: pa.Array, entities: pa.Array) -> U64:
     named = zip(entities.to_pylist(), _names(ids, entities).to_pylist(), strict=True)
     return np.array([name_hash(name) if names else 0 for name, names in named], np.uint64)
-
-
-def _shards(out_dir: Path, split: str) -> ds.Dataset:
-    files = sorted((out_dir / FOLDER / "data").glob(f"*-{split}-*.parquet"))
-    return ds.dataset(files or pa.table({"id": [], "entity": [], "date": [], "source": [], "text": []}, COLUMNS_READ))

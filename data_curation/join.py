@@ -31,7 +31,7 @@ from data_curation.joined_card import Gone, without
 from data_curation.joined_files import Verdict, fallen, join_lines, join_shards, join_trace
 from data_curation.layer_inputs import layers_of
 from data_curation.reasons import explained
-from data_curation.shard_files import shards_of
+from data_curation.shard_files import batches_of
 from data_curation.shards import told_of
 from data_curation.splitting import position
 from data_curation.trace import FILE
@@ -88,7 +88,7 @@ def contaminated(layers: Sequence[Artifact], curation: Curation) -> Verdicts:
     for number, layer in enumerate(layers):
         if len(exams[number]) == len(exams[-1]):
             break  # the exam only grows: this layer and all after it were compared with the whole of it
-        for batch in shards_of(layer.path, "*-train").to_batches(columns=["id", "text"]):
+        for batch in batches_of(layer.path, "*-train", ["id", "text"]):
             matches = index.find_all(batch["text"].to_pylist())
             for identity, match in zip(batch["id"].to_pylist(), matches, strict=True):
                 if match is not None:

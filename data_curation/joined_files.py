@@ -19,7 +19,7 @@ from contracts.documents import Document, Origin
 from data_curation.candidates import Book, Candidate
 from data_curation.dataset import COLUMNS, FOLDER, ROW_GROUP
 from data_curation.joined_card import Fallen, Gone
-from data_curation.shard_files import PARTS, files_of, shards_of
+from data_curation.shard_files import PARTS, batches_of, files_of
 from data_curation.trace import COLUMNS as TRACE
 from data_curation.trace import FILE
 
@@ -84,7 +84,7 @@ def fallen(layers: Sequence[Artifact], verdicts: Verdicts, book: Book) -> Iterat
     for layer, gone in zip(layers, verdicts, strict=True):
         wanted = pc.field("id").isin(pa.array(sorted(gone), pa.string()))
         for part in PARTS if gone else ():
-            for batch in shards_of(layer.path, part).to_batches(filter=wanted):
+            for batch in batches_of(layer.path, part, chosen=wanted):
                 for row in batch.to_pylist():
                     document = _document(row)
                     book.reject(Candidate(document, {}), *gone[document.id])

@@ -18,7 +18,7 @@ from contracts.documents import ChatExample, write_jsonl
 from data_curation.band_segments import U64
 from data_curation.drop_prints import Batch, Drop, drop_of
 from data_curation.earlier import EXAM, FOLDER, HELD, REMOVED, STATE, TRAINED, Earlier, Kin
-from data_curation.shard_files import named_entities, shards_of
+from data_curation.shard_files import batches_of, named_entities
 from data_curation.splitting import entity_key, name_hash, place
 from recipes.stage_sections import CurateSection
 
@@ -80,8 +80,7 @@ def _accepted(out_dir: Path, section: CurateSection, sources: list[str]) -> Iter
 def _batches(out_dir: Path, source: str) -> Iterator[Batch]:
     wanted = (pc.field("source") == source) & ~pc.field("synthetic")
     for split in ("heldout", "train"):
-        shards = shards_of(out_dir, f"*-{split}")
-        for batch in shards.to_batches(columns=["id", "entity", "text"], filter=wanted):
+        for batch in batches_of(out_dir, f"*-{split}", ["id", "entity", "text"], wanted):
             ids = batch["id"].to_pylist()
             if ids:
                 hashes = np.array([name_hash(one) for one in named_entities(batch)], np.uint64)
@@ -91,7 +90,7 @@ def _batches(out_dir: Path, source: str) -> Iterator[Batch]:
 def _entities(out_dir: Path, shards: str, seed: int) -> U64:
     """Places of the entities that documents of these shards name."""
     named: set[str] = set()
-    for batch in shards_of(out_dir, shards).to_batches(columns=["id", "entity"]):
+    for batch in batches_of(out_dir, shards, ["id", "entity"]):
         named |= {entity_key(one) for one in set(named_entities(batch)) if one}
     return np.array(sorted(place(seed, key) for key in named), np.uint64)
 

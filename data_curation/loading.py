@@ -45,9 +45,9 @@ def rows_of_corpus(name: str, source: Source, corpus: Path, book: Book) -> Itera
     with PdfReader() as pdf:
         for file in find_files(corpus, source.path):
             shown = shown_name(file, corpus)
-            number = -1
+            number, stem = -1, Path(shown).stem
             for number, row in enumerate(read_rows(file, shown, book.quarantine, pdf)):
-                yield _raw(name, source, row, identities, shown, f"{Path(shown).stem}/{number}")
+                yield _raw(name, source, row, identities, shown, f"{stem}/{number}")
             if number < 0 and shown not in book.quarantined:
                 book.quarantine(shown, 0, "holds no documents")
 

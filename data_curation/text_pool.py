@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -101,6 +102,7 @@ class TextPool:
 def _serve(pipe: Connection, shaper: Shaper, parent_pid: int) -> None:
     """Shape every batch that comes, until this process is killed."""
     die_with(parent_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it goes to the whole group; the stage ends its workers
     while True:
         batch, about = _unpacked(pipe.recv_bytes())
         shaped, tally = shaper.shaped(about["source"], batch)
