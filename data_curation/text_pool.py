@@ -1,7 +1,7 @@
 """Shaping on every core: processes that get batches of rows and give back batches of documents, in order.
 
 A worker is forked once this process has shaped some batches itself: it inherits the loops and models that those
-loaded, which would take it two seconds. Batches come and go as Arrow streams through a pipe.
+loaded, which would take it a second and a half. Batches come and go as Arrow streams through a pipe.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class TextPool:
             raise StageError(
                 "curate", "a worker process has died", got=f"code {process.exitcode}", hint="run it again"
             ) from None
-        self._free.put(worker)
+        finally:
+            self._free.put(worker)  # a dead one, too: nobody may wait for it
         return shaped, TextTally.from_json(told["tally"])
 
 
