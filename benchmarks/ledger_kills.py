@@ -41,7 +41,7 @@ import psycopg
 
 from benchmarks.ledger_kills_chain import Attempt, start_worker
 from benchmarks.ledger_kills_checks import Lives, broken_artifacts, corrupt_rows, uncovered_seconds
-from flows.build import open_ledger
+from flows.priced_ledger import open_ledger
 from flows.reconciler import reconcile_once
 from flows.settings import CHECKOUT, Settings
 from ledger.leases import read_spans

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import InputError
-from flows.build import open_ledger
 from flows.lineage import Lineage, Node
+from flows.priced_ledger import open_ledger
 from flows.settings import Settings
 from flows.store import Store
 from ledger import Ledger

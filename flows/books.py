@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from contracts.errors import InputError
-from flows.build import open_ledger
+from flows.priced_ledger import open_ledger
 from flows.settings import Settings
 from ledger import Ledger
 from ledger.budget_state import period_bounds

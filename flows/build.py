@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from contracts.artifacts import FULL, digest, unwritable
 from contracts.build_report import StageLine
 from contracts.errors import BudgetError, BusyError, InputError
 from flows import warm
+from flows.priced_ledger import device_price, open_ledger
 from flows.process import environment
 from flows.settings import Settings
 from flows.store import Store
@@ -29,7 +29,7 @@ from ledger.database import UnreachableError
 from ledger.device_meter import nvml_meter
 from ledger.leases import WHOLE
 from recipes.calibration import Calibration
-from recipes.catalogue import AS_OF, device_row, devices
+from recipes.catalogue import device_row
 from recipes.estimate import Group, estimate
 from recipes.fingerprint import fingerprint, identity
 from recipes.schema import Recipe
@@ -37,8 +37,6 @@ from recipes.section import Section
 from recipes.stage_sections import CurateSection
 
 LOG_EVERY_SECONDS = 2.0
-CATALOGUE, OWN_PRICE = "recipes/devices.yaml", "STILLROOM_USD_PER_DEVICE_HOUR"
-"""Sources of prices that are told anew at every start; what people book by command stands over them."""
 RECIPE = "recipe.json"
 """In a build's folder: what it was asked for, which the planner compares with what it took."""
 TORCH_ROOMS = ("training", "evaluation", "distillation", "selection")
@@ -212,33 +210,6 @@ def opened(
             raise unwritable(error.filename or settings.home, error) from error
         finally:
             build.dismiss()
-
-
-def open_ledger(settings: Settings) -> Ledger:
-    """The ledger with the catalogue's prices, or the user's own for the device in use."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger.open(settings.ledger, spool=settings.home / "spool")
-    since = datetime.fromisoformat(AS_OF)
-    prices = {
-        name: [(since, row.usd_per_hour[1], f"{CATALOGUE}, specialist cloud on demand")]
-        for name, row in devices().items()
-        if row.usd_per_hour is not None
-    }
-    price, source = device_price(settings)
-    if price is not None:
-        prices[settings.device] = [(since, price, source)]
-    ledger.load_prices(prices, replaces=(CATALOGUE, OWN_PRICE))
-    return ledger
-
-
-def device_price(settings: Settings) -> tuple[float | None, str]:
-    """USD per hour of the device in use and where the figure is from; None where nobody says."""
-    if settings.usd_per_device_hour is not None:
-        return settings.usd_per_device_hour, OWN_PRICE
-    known = device_row(settings.device)
-    if known is None or known[1].usd_per_hour is None:
-        return None, "no price known"
-    return known[1].usd_per_hour[1], f"{CATALOGUE}: {known[0]}"
 
 
 def reconcile(ledger: Ledger, settings: Settings) -> None:

@@ -112,7 +112,8 @@ def why(vertical: Vertical, stage: Annotated[str, typer.Argument(help="A stage o
 def up() -> None:
     """Start Prefect (server, work pool, worker) and register the deployments; state lies in one folder."""
     from flows import platform
-    from flows.build import open_ledger, reconcile
+    from flows.build import reconcile
+    from flows.priced_ledger import open_ledger
 
     settings = Settings()
     platform.up(settings, stderr.print)
@@ -127,7 +128,8 @@ def up() -> None:
 def down() -> None:
     """Stop worker and server, then close what they left open in the ledger."""
     from flows import platform
-    from flows.build import open_ledger, reconcile
+    from flows.build import reconcile
+    from flows.priced_ledger import open_ledger
 
     settings = Settings()
     platform.down(settings, stderr.print)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contracts.errors import LedgerError, RecipeError
-from flows.build import RECIPE, open_ledger
+from flows.build import RECIPE
+from flows.priced_ledger import open_ledger
 from flows.settings import Settings
 from ledger import Ledger, StageLine, build_lines
 from recipes.calibration import Calibration, Run

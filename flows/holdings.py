@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contracts.artifacts import RECORD, Artifact, load
 from data_curation.story import Row, copies_of, rows_named
-from flows.build import open_ledger
+from flows.priced_ledger import open_ledger
 from flows.settings import Settings
 from flows.stories import corpora
 from ledger.report import list_builds

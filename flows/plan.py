@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from contracts.artifacts import Artifact
 from contracts.errors import BudgetError
 from contracts.reports import Candidate
-from flows.build import device_price, source_digests
+from flows.build import source_digests
 from flows.chain import build
 from flows.code_version import code_version
 from flows.history import history
 from flows.inbox import as_inbox
+from flows.priced_ledger import device_price
 from flows.settings import Settings
 from flows.stage_call import StageCall, Step
 from flows.store import Store

@@ -9,7 +9,7 @@ import signal
 import time
 
 from contracts.errors import StillroomError
-from flows.build import open_ledger
+from flows.priced_ledger import open_ledger
 from flows.settings import Settings
 from ledger import Ledger
 from ledger.processes import alive, start_ticks

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from flows.build import Build, device_price
+from flows.build import Build
 from flows.corpus_chain import Layer, Surroundings
+from flows.priced_ledger import device_price
 from flows.removals import requested
 from flows.settings import NO_KEY, Settings, secret
 from recipes.schema import Recipe

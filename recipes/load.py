@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from contracts.errors import InputError, RecipeError
 from recipes import yaml_text
-from recipes.constraints import conflicts
 from recipes.faults import faults_of, is_table, section_of
-from recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from recipes.schema import Recipe
 
 FOLDER = Path(__file__).parent
 HINTS = {
@@ -69,6 +70,10 @@ def _overlays(vertical: str, scale: str) -> list[tuple[Path, dict[str, Any]]]:
 
 def validate(data: dict[str, Any], subject: str) -> Recipe:
     """A recipe from plain data; ``subject`` names it in errors."""
+    # Here: the schema takes a tenth of a second, and every command asks this module for the names of the verticals.
+    from recipes.constraints import conflicts
+    from recipes.schema import Recipe
+
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -124,6 +129,8 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_meaning(changes: dict[str, Any], overlay: Path) -> None:
     """A scale changes sizes and models, never the meaning: every key it sets must be a ``sized()`` field."""
+    from recipes.schema import Recipe
+
     wrong = [key for key, allowed in _leaves(changes, Recipe) if not allowed]
     if wrong:
         subject = str(overlay.relative_to(FOLDER.parent))

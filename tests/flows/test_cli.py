@@ -147,3 +147,18 @@ def test_validate_reads_recipes_and_no_library_of_the_stages() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "0 []"
+
+
+def test_the_ledger_reads_no_recipe(tmp_path: Path) -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from flows.cli import app; "
+        "CliRunner().invoke(app, ['ledger', 'spend']); "
+        "print('ledger.spend' in sys.modules, "
+        "[m for m in ('recipes.schema', 'flows.build', 'alembic', 'numpy', 'pyarrow') if m in sys.modules])"
+    )
+    own = os.environ | {"STILLROOM_HOME": str(tmp_path)}
+    for seen in (["alembic"], []):  # a new ledger's tables are made once
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=CHECKOUT, env=own, capture_output=True, text=True, check=True
+        )
+        assert said.stdout.strip() == f"True {seen}"

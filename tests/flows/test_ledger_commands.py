@@ -16,8 +16,8 @@ from contracts.artifacts import describe
 from contracts.errors import BudgetError, InputError, LedgerError, StillroomError
 from contracts.usage import Usage
 from flows.attribution import build_cost
-from flows.build import open_ledger
 from flows.cli import app
+from flows.priced_ledger import open_ledger
 from flows.reconciler import reconcile_once
 from flows.settings import Settings
 from flows.store import Store
