@@ -8,6 +8,9 @@ hours since any earlier point did on average, so the least of these averages is 
 of a difference of two scores comes from the scores' own intervals (method 10 of Newcombe 1998, "Interval estimation for
 the difference between independent proportions"; the general form: Zou and Donner 2008, "MOVER"): the scores are of the
 same items, so it is wider than a paired one, and the advice errs on the side of going on.
+
+Students are trained beside each other, so each has a line of its own: it begins at the teacher, whose hours it takes
+over, and bends by the student's own versions.
 """
 
 from __future__ import annotations
@@ -78,6 +81,30 @@ class Advice:
     sentence: str
 
 
+@dataclass(frozen=True)
+class Line:
+    """One way through the models: those tuned one from the other, or the versions of one student."""
+
+    name: str
+    teacher: Scored | None
+    """Where a student's line begins."""
+    models: tuple[Scored, ...]
+    """By device-hours."""
+    advice: Advice
+    steps: tuple[Step, ...]
+    """What was bought from one to the next better; a student's first, from its teacher, may be a loss."""
+
+    @property
+    def best(self) -> tuple[Scored, ...]:
+        """The best of them so far, at each number of device-hours at which it changes."""
+        return tuple(one for one in self.advice.frontier if one in self.models)
+
+    @property
+    def start_assumed(self) -> bool:
+        """Whether the bound rests on a beginning that nobody measured: of one version alone."""
+        return self.teacher is not None and len({one.device_hours for one in self.models}) == 1
+
+
 def difference_points(before: Estimate, after: Estimate) -> tuple[float, float, float]:
     """After minus before in score points: ``(value, low, high)`` from the two intervals."""
     value = after.value - before.value
@@ -97,7 +124,7 @@ def advise(
     ``next_hours``: how many more are thought of; None: as many again as lie between the last two models. ``unit`` names
     them in the sentence.
     """
-    models = sorted(scored, key=lambda one: (one.device_hours, one.score.value))
+    models = _by_hours(scored)
     frontier = _frontier(models)
     steps = tuple(Step(before, after) for before, after in pairwise(frontier))
     spent = models[-1].device_hours if models else 0.0
@@ -115,6 +142,40 @@ def advise(
     verdict: Verdict = "STOP" if high < worth_points else "UNSURE" if at_most < worth_points else "GO ON"
     told = _sentence(verdict, f"{ahead:.3g} {unit}", at_most, high, worth_points)
     return Advice(verdict, ahead, at_most, high, worth_points, frontier, steps, spent, told)
+
+
+def tuning_line(
+    scored: Sequence[Scored], next_hours: float | None, worth_points: float, unit: str = "device-hours"
+) -> Line:
+    """The models that are tuned one from the other, with the advice over them."""
+    advice = advise(scored, next_hours, worth_points, unit)
+    return Line("tuning", None, _by_hours(scored), advice, advice.steps)
+
+
+def student_line(
+    name: str,
+    teacher: Scored | None,
+    versions: Sequence[Scored],
+    hours_before: float,
+    next_hours: float | None,
+    worth_points: float,
+    unit: str = "device-hours",
+) -> Line:
+    """The versions of one student, with the advice on its own training.
+
+    ``hours_before``: what was spent before that training began. No untrained student is evaluated; it scores zero or
+    more, so zero there keeps the bound one: of a single version it is a loose one.
+    """
+    untrained = Scored(f"{name} untrained", hours_before, Estimate(value=0.0, low=0.0, high=0.0, n=0))
+    advice = advise([untrained, *versions], next_hours, worth_points, unit)
+    models = _by_hours(versions)
+    best = [one for one in advice.frontier if one is not untrained] or list(models[:1])
+    first = (Step(teacher, best[0]),) if teacher is not None else ()
+    return Line(name, teacher, models, advice, (*first, *(Step(*pair) for pair in pairwise(best))))
+
+
+def _by_hours(scored: Sequence[Scored]) -> tuple[Scored, ...]:
+    return tuple(sorted(scored, key=lambda one: (one.device_hours, one.score.value)))
 
 
 def _frontier(models: Sequence[Scored]) -> tuple[Scored, ...]:

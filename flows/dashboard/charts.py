@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flows.dashboard.amounts import amount, digits_for, hours, money, nice_step, plain
+from flows.dashboard.amounts import amount, digits_for, money, nice_step, plain
 from ledger.breakdown import Unit, bucket
 from ledger.burn_down import Burn
 from ledger.prices import MICROSECOND
@@ -167,98 +167,6 @@ def burn_figure(burn: Burn, height: float = 210.0) -> BurnFigure | None:
         now_x=last,
         x_ticks=tuple(Tick(x(mark), mark.strftime(form)) for mark in marks),
         y_ticks=tuple(Tick(y(one * step), money(one * step, digits)) for one in range(round(ceiling / step) + 1)),
-        base=base,
-    )
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A model on the quality curve; ``y_low`` lies below ``y_high`` on the page."""
-
-    x: float
-    y: float
-    y_low: float
-    y_high: float
-    label: str
-    title: str
-    on_frontier: bool
-    label_left: bool
-
-
-@dataclass(frozen=True)
-class QualityFigure:
-    """Score over device-hours: every model, the best so far, and the bound on what comes next."""
-
-    height: float
-    dots: tuple[Dot, ...]
-    frontier: str
-    bound: str
-    bound_end: tuple[float, float] | None
-    stop_x: float | None
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    x_title: str
-    width: float = WIDTH
-    left: float = LEFT
-    right: float = WIDTH - RIGHT
-    base: float = 0.0
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a dot is made of: hours, and the score with its interval in points (0 to 100)."""
-
-    name: str
-    device_hours: float
-    value: float
-    low: float
-    high: float
-    on_frontier: bool
-
-
-def quality_figure(
-    models: Sequence[Model], ahead: float, at_most: float | None, stops: bool, kind: str, height: float = 330.0
-) -> QualityFigure:
-    """The curve; ``at_most`` points may come in the next ``ahead`` hours. ``models`` must not be empty."""
-    spent = max(one.device_hours for one in models)
-    shown = ahead if at_most is not None else 0.0
-    most = (spent + shown) * 1.04 or 1.0
-    base, step = height - BOTTOM - 16, nice_step(most, 6)
-
-    def x(value: float) -> float:
-        return LEFT + value / most * (WIDTH - LEFT - RIGHT)
-
-    def y(value: float) -> float:
-        return base - min(100.0, max(0.0, value)) / 100 * (base - TOP)
-
-    best = sorted((one for one in models if one.on_frontier), key=lambda one: one.device_hours)
-    path = [f"M{x(best[0].device_hours):.1f},{y(best[0].value):.1f}"] if best else []
-    for one in best[1:]:
-        path += [f"H{x(one.device_hours):.1f}", f"V{y(one.value):.1f}"]
-    path += [f"H{x(spent):.1f}"] if best else []
-    bound, end = "", None
-    if at_most is not None and best:
-        end = (x(spent + ahead), y(best[-1].value + at_most))
-        bound = f"M{x(spent):.1f},{y(best[-1].value):.1f} L{end[0]:.1f},{end[1]:.1f}"
-    dots = [
-        Dot(
-            x(one.device_hours), y(one.value), y(one.low), y(one.high), plain(one.name, 20),
-            f"{plain(one.name, 60)}: {one.value:.1f} points ({one.low:.1f} to {one.high:.1f}), "
-            f"{hours(one.device_hours)} {kind}-hours",
-            one.on_frontier, x(one.device_hours) > WIDTH * 0.72,
-        )
-        for one in models
-    ]  # fmt: skip
-    return QualityFigure(
-        height=height,
-        dots=tuple(dots),
-        frontier=" ".join(path),
-        bound=bound,
-        bound_end=end,
-        stop_x=x(spent) if stops else None,
-        x_ticks=tuple(Tick(x(one * step), f"{one * step:g}") for one in range(int(most / step) + 1)),
-        y_ticks=tuple(Tick(y(one), f"{one:g}") for one in (0, 20, 40, 60, 80, 100)),
-        x_title=f"{kind}-hours of all that a model is made of",
         base=base,
     )
 

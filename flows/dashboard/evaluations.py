@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -13,7 +13,7 @@ from flows.dashboard.source import Records, read_json
 from ledger import Ledger
 from ledger.artifact_costs import ArtifactCost, artifact_costs
 
-REPORT = "report.json"
+REPORT, STUDENT = "report.json", "student:"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class Hours:
     micro_usd: int | None
     unbooked: int
     """Artifacts that this ledger never saw made: their own records' time counts, their cost is unknown."""
+    own_gpu: float = 0.0
+    own_cpu: float = 0.0
+    """Of the artifact alone."""
 
 
 def primary_metric(one: Artifact) -> str:
@@ -61,6 +64,12 @@ def evaluated(records: Records) -> list[Evaluated]:
     return found
 
 
+def student_of(records: Records, model: str) -> str:
+    """Which student a model is a version of; empty for one that is none."""
+    node = records.nodes.get(model)
+    return node.stage.removeprefix(STUDENT) if node is not None and node.stage.startswith(STUDENT) else ""
+
+
 def suites(one: Artifact) -> EvaluationReport | None:
     """The whole report of an evaluation; None where it is gone or broken."""
     try:
@@ -81,7 +90,11 @@ def hours_behind(books: Ledger | None, records: Records, fingerprints: Iterable[
     chains = {one: [node.fingerprint for node in records.behind(one)] for one in fingerprints}
     every = {one for chain in chains.values() for one in chain}
     costs = artifact_costs(books, every) if books is not None and every else {}
-    return {one: _hours(records, chain, costs) for one, chain in chains.items()}
+    found = {}
+    for one, chain in chains.items():
+        own = _hours(records, [one], costs)
+        found[one] = replace(_hours(records, chain, costs), own_gpu=own.gpu, own_cpu=own.cpu)
+    return found
 
 
 def _hours(records: Records, chain: list[str], costs: Mapping[str, ArtifactCost]) -> Hours:

@@ -1,16 +1,19 @@
-"""Quality per device-hour: what each further hour bought in score, and where the stop advisor says stop."""
+"""Quality per device-hour: what each further hour bought in score, and where the stop advisor says stop.
+
+The tuning (base, continued pretraining, SFT, DPO) is one line; each student is one of its own, from its teacher on.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from contracts.errors import InputError
-from evaluation.stop_advisor import POINT, WORTH_POINTS, Advice, Scored, advise
-from flows.dashboard.charts import Model, QualityFigure, quality_figure
-from flows.dashboard.evaluations import Evaluated, Hours, evaluated, hours_behind
+from evaluation.stop_advisor import WORTH_POINTS, Line, Scored, student_line, tuning_line
+from flows.dashboard.evaluations import Evaluated, Hours, evaluated, hours_behind, student_of
 from flows.dashboard.page import Page, builds_in, empty
+from flows.dashboard.quality_figure import QualityFigure, quality_figure
 from flows.dashboard.query import Query
 from flows.dashboard.source import Records, Source
 from ledger.snapshot import BuildRow
@@ -30,19 +33,21 @@ class Row:
     one: Evaluated
     scored: Scored
     hours: Hours
-    on_frontier: bool
+    student: str
+    """Empty where it is none."""
+    best: bool = False
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The models of one vertical and scale on one metric, with the advice."""
+    """The models of one vertical and scale on one metric, with the advice on each line."""
 
     where: WHERE
     metric: str
     kind: str
     """``GPU`` or ``CPU``: whose hours count."""
     rows: list[Row]
-    advice: Advice
+    lines: list[Line]
     figure: QualityFigure
     unbooked: int
 
@@ -56,12 +61,15 @@ def quality(source: Source, query: Query) -> Page:
     found = [one for one in evaluated(records)]
     places = _places(found, records, builds, bool(query.words))
     hours = hours_behind(source.ledger(), records, {one.model for several in places.values() for one in several})
-    curves = [_curve(where, several, hours, ahead, worth or WORTH_POINTS) for where, several in _sorted(places)]
+    asked = (ahead, worth or WORTH_POINTS)
+    curves = [_curve(place, _rows(several, hours, records), records, *asked) for place, several in _sorted(places)]
     if not curves:
         return empty("quality", "No evaluated model", "evaluation", query, curves=[])
-    first = curves[0]
-    headline = first.advice.sentence if len(curves) == 1 else f"{first.where}. {first.advice.sentence}"
-    lead = "The score of every evaluated model over the device-hours of all it is made of, and the best so far."
+    headline = _headline(curves[0]) if len(curves) == 1 else f"{curves[0].where}. {_headline(curves[0])}"
+    lead = (
+        "The score of every evaluated model over the device-hours of all it is made of. The tuning is one line; each "
+        "student begins at its teacher."
+    )
     return Page(
         "quality",
         "quality",
@@ -86,35 +94,48 @@ def _places(found: Sequence[Evaluated], records: Records, builds: Sequence[Build
     return {place: list(several.values()) for place, several in places.items()}
 
 
-def _curve(
-    place: tuple[WHERE, str],
-    several: Sequence[Evaluated],
-    hours: Mapping[str, Hours],
-    ahead: float | None,
-    worth: float,
-) -> Curve:
-    on_gpu = any(hours[one.model].gpu > 0 for one in several)
-    kind = "GPU" if on_gpu else "CPU"
-    scored = {
-        one.model: Scored(one.name, hours[one.model].gpu if on_gpu else hours[one.model].cpu, one.score)
-        for one in several
-    }
-    advice = advise(list(scored.values()), ahead, worth, f"{kind}-hours")
-    rows = [Row(one, scored[one.model], hours[one.model], scored[one.model] in advice.frontier) for one in several]
-    rows.sort(key=lambda row: (row.scored.device_hours, row.one.score.value))
-    marks = [
-        Model(
-            name=row.one.name,
-            device_hours=row.scored.device_hours,
-            value=row.one.score.value / POINT,
-            low=row.one.score.low / POINT,
-            high=row.one.score.high / POINT,
-            on_frontier=row.on_frontier,
-        )
-        for row in rows
-    ]
-    figure = quality_figure(marks, advice.next_hours, advice.at_most_points, advice.verdict == "STOP", kind)
-    return Curve(*place, kind, rows, advice, figure, max(row.hours.unbooked for row in rows))
+def _rows(several: Sequence[Evaluated], hours: Mapping[str, Hours], records: Records) -> list[Row]:
+    """By device-hours: of GPUs where any of the models took one."""
+    on_gpu = _on_gpu(hours[one.model] for one in several)
+    rows = []
+    for one in several:
+        took = hours[one.model]
+        scored = Scored(one.name, took.gpu if on_gpu else took.cpu, one.score)
+        rows.append(Row(one, scored, took, student_of(records, one.model)))
+    return sorted(rows, key=lambda row: (row.scored.device_hours, row.one.score.value))
+
+
+def _on_gpu(hours: Iterable[Hours]) -> bool:
+    return any(one.gpu > 0 for one in hours)
+
+
+def _curve(place: tuple[WHERE, str], rows: list[Row], records: Records, ahead: float | None, worth: float) -> Curve:
+    kind = "GPU" if _on_gpu(row.hours for row in rows) else "CPU"
+    tuned = [row for row in rows if not row.student]
+    lines = [tuning_line([row.scored for row in tuned], ahead, worth, f"{kind}-hours")] if tuned else []
+    for student in sorted({row.student for row in rows if row.student}):
+        versions = [row for row in rows if row.student == student]
+        before = min(row.scored.device_hours - (row.hours.own_gpu if kind == "GPU" else row.hours.own_cpu)
+                     for row in versions)  # fmt: skip
+        scored = [row.scored for row in versions]
+        teacher = _teacher(versions[0], tuned, records)
+        lines.append(student_line(student, teacher, scored, before, ahead, worth, f"{kind}-hours"))
+    best = {one for line in lines for one in line.best}
+    shown = [replace(row, best=row.scored in best) for row in rows]
+    return Curve(*place, kind, shown, lines, quality_figure(lines, kind), max(row.hours.unbooked for row in rows))
+
+
+def _teacher(student: Row, tuned: Sequence[Row], records: Records) -> Scored | None:
+    """The last of the tuned models that the student was made from; None where none of them was evaluated."""
+    behind = {node.fingerprint for node in records.behind(student.one.model)}
+    return next((row.scored for row in reversed(tuned) if row.one.model in behind), None)
+
+
+def _headline(curve: Curve) -> str:
+    if len(curve.lines) == 1:
+        return curve.lines[0].advice.sentence
+    told = ", ".join(f"{line.name} {line.advice.verdict.lower()}" for line in curve.lines)
+    return f"Would another hour pay? {told[0].upper()}{told[1:]}."
 
 
 def _sorted(places: Places) -> list[tuple[tuple[WHERE, str], list[Evaluated]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.reports import Estimate
-from evaluation.stop_advisor import Scored, advise, difference_points
+from evaluation.stop_advisor import Scored, advise, difference_points, student_line, tuning_line
 
 
 def scored(name: str, hours: float, value: float, half: float = 0.001) -> Scored:
@@ -75,3 +75,31 @@ def test_too_few_models_are_told(models: list[Scored]) -> None:
 def test_of_models_of_equal_hours_the_better_one_stands() -> None:
     advice = advise([scored("a", 1, 0.1), scored("b", 1, 0.2), scored("c", 2, 0.3)])
     assert [one.name for one in advice.frontier] == ["b", "c"]
+
+
+def test_a_single_version_is_bound_by_a_beginning_at_zero() -> None:
+    line = student_line("small", scored("dpo", 9, 0.46), [scored("small", 12, 0.40)], 10, 1, 1)
+    assert line.advice.at_most_points == pytest.approx(20), "40 points in two hours: one more brings 20 at most"
+    assert line.advice.verdict == "GO ON"
+    assert line.start_assumed
+    assert [(step.before.name, step.hours, round(step.points[0], 6)) for step in line.steps] == [("dpo", 3, -6)]
+
+
+def test_a_further_version_says_more_than_the_assumed_beginning() -> None:
+    versions = [scored("longer", 14, 0.402), scored("small", 12, 0.40)]
+    line = student_line("small", scored("dpo", 9, 0.46), versions, 10, 2, 1)
+    assert (line.advice.at_most_points, line.advice.verdict) == (pytest.approx(0.2), "STOP")
+    assert not line.start_assumed
+    assert [(step.before.name, step.after.name) for step in line.steps] == [("dpo", "small"), ("small", "longer")]
+
+
+def test_a_student_that_scores_nothing_has_a_line_and_a_verdict() -> None:
+    line = student_line("small", scored("dpo", 9, 0.46), [scored("small", 12, 0.0, 0.0)], 10, None, 1)
+    assert (line.advice.at_most_points, line.advice.verdict, line.best) == (0, "STOP", ())
+    assert [step.after.name for step in line.steps] == ["small"]
+
+
+def test_students_leave_the_line_of_the_tuning_alone() -> None:
+    line = tuning_line(CURVE, None, 1)
+    assert (line.teacher, line.steps, line.best) == (None, line.advice.steps, tuple(CURVE))
+    assert not line.start_assumed

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from contracts.artifacts import describe
 from contracts.reports import Estimate, EvaluationReport, SuiteScore
@@ -19,7 +21,8 @@ from ledger.charges import Expense, book_expense
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOSTILE = '<script>window.injected=1</script>"><img src=x onerror=window.injected=1>\u202etxt.exe' + "x" * 240
-CHAIN = (
+Stage = tuple[str, str, Mapping[str, str], float, Mapping[str, Any]]
+CHAIN: tuple[Stage, ...] = (
     # stage, kind, inputs, GPU-hours, metrics
     ("curate", "corpus", {}, 0.5, {"accepted": 40}),
     ("base:tiny", "model", {}, 0.25, {"licence": "Apache-2.0"}),
@@ -99,24 +102,49 @@ def _lease(
 
 
 def _chain(ledger: Ledger, home: Path, at: datetime, licence: str) -> None:
-    store, lines, begun = Store(home), [], at
     _lease(ledger, "b1", "sft", fp("sft"), at + 20 * HOUR, 0.5, exit_code=137)
-    for stage, kind, inputs, hours, metrics in CHAIN:
-        device = "cpu" if stage == "curate" else "H100"
-        _lease(ledger, "b1", stage, fp(stage), begun, hours, device=device)
-        _publish(store, stage, kind, {name: fp(one) for name, one in inputs.items()}, dict(metrics), licence)
-        lines.append({"stage": stage, "fingerprint": fp(stage)})
-        begun += hours * HOUR
+    lines = _stages(ledger, home, "b1", CHAIN, at, licence)
     for build in ("b1", "b2"):
-        folder = home / "builds" / build
-        folder.mkdir(parents=True)
-        (folder / "lines.json").write_text(json.dumps(lines if build == "b1" else lines[:4]))
+        _told(home, build, lines if build == "b1" else lines[:4])
+
+
+def add_stages(settings: Settings, build: str, stages: Sequence[Stage], at: datetime, prefix: str) -> None:
+    """More artifacts of a build that is known; those of the same stages as the chain's are others, by the prefix."""
+    ledger = Ledger.open(settings.ledger, spool=settings.home / "spool")
+    told = json.loads((settings.home / "builds" / build / "lines.json").read_text())
+    _told(settings.home, build, told + _stages(ledger, settings.home, build, stages, at, "Apache-2.0", prefix))
+
+
+def _told(home: Path, build: str, lines: list[dict[str, str]]) -> None:
+    folder = home / "builds" / build
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "lines.json").write_text(json.dumps(lines))
+
+
+def _stages(
+    ledger: Ledger, home: Path, build: str, stages: Sequence[Stage], at: datetime, licence: str, prefix: str = "f"
+) -> list[dict[str, str]]:
+    """Leases and artifacts, one after the other; their lines. Inputs of other stages are the chain's."""
+    store, own, begun = Store(home), {stage for stage, *_ in stages}, at
+    for stage, kind, inputs, hours, metrics in stages:
+        identity = fp(stage, prefix)
+        _lease(ledger, build, stage, identity, begun, hours, device="cpu" if stage == "curate" else "H100")
+        behind = {name: fp(one, prefix if one in own else "f") for name, one in inputs.items()}
+        _publish(store, stage, identity, kind, behind, dict(metrics), licence)
+        begun += hours * HOUR
+    return [{"stage": stage, "fingerprint": fp(stage, prefix)} for stage, *_ in stages]
 
 
 def _publish(
-    store: Store, stage: str, kind: str, inputs: dict[str, str], metrics: dict[str, object], licence: str
+    store: Store,
+    stage: str,
+    identity: str,
+    kind: str,
+    inputs: dict[str, str],
+    metrics: dict[str, object],
+    licence: str,
 ) -> None:
-    out = store.work(stage, fp(stage)) / "out"
+    out = store.work(stage, identity) / "out"
     out.mkdir(parents=True)
     section: dict[str, object] = {"stage": stage}
     if kind == "evaluation":
@@ -135,7 +163,7 @@ def _publish(
     usage = Usage(device="H100", device_seconds=60)
     store.publish(
         draft.model_copy(
-            update={"fingerprint": fp(stage), "stage": stage, "inputs": inputs, "section": section, "usage": usage}
+            update={"fingerprint": identity, "stage": stage, "inputs": inputs, "section": section, "usage": usage}
         ),
         stage,
     )

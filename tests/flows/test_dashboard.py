@@ -166,8 +166,9 @@ def test_an_artifact_leads_to_its_inputs_users_and_quality(site: httpx.Client) -
 def test_the_advisor_speaks(site: httpx.Client) -> None:
     page = site.get("/quality").text
     assert "finance at local" in page
-    assert "UNSURE" in page  # half a point came of the last hours, within three
-    assert ">STOP<" in site.get("/quality", params={"worth": "9", "hours": "1"}).text
+    assert headline(page) == "Would another hour pay? Tuning go on, small go on."
+    assert "that it began at 0 points is assumed" in page
+    assert ">STOP<" in site.get("/quality", params={"worth": "11", "hours": "1"}).text
     assert site.get("/quality", params={"vertical": "real_estate"}).text.count("<figure>") == 0
 
 
