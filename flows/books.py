@@ -16,12 +16,14 @@ from ledger import Ledger
 from ledger.budget_state import period_bounds
 from ledger.exports import as_json as json_text
 from ledger.exports import write
+from ledger.planned import planned_spend
 from ledger.reconcile import Reconciled
 from ledger.report import BuildTotals, Row, build_lines, build_totals, estimate_lines, json_rows, list_builds
-from ledger.spend import spend
+from ledger.spend import SpendLine, spend
 from ledger.tables import render, render_builds, render_estimates, render_spend
 
 Bounds = tuple[datetime | None, datetime | None]
+ALL_TIME: Bounds = (None, None)
 
 
 def opened_ledger(settings: Settings) -> Ledger:
@@ -74,10 +76,20 @@ def named(builds: Sequence[BuildTotals], build: str) -> BuildTotals:
 
 
 def show_spend(
-    settings: Settings, by: Sequence[str], bounds: Bounds, as_json: bool, out: Path | None, console: Console
+    settings: Settings,
+    by: Sequence[str],
+    bounds: Bounds,
+    as_json: bool,
+    out: Path | None,
+    console: Console,
+    *,
+    estimates: bool = False,
 ) -> None:
-    """Spend by the groupings asked."""
-    lines = spend(open_ledger(settings), by, *bounds)
+    """Spend by the groupings asked, of all time also beside what was planned."""
+    if estimates and bounds != ALL_TIME:
+        raise InputError("--estimates", "are of whole artifacts, not of a month", hint="leave --month out")
+    books = open_ledger(settings)
+    lines: Sequence[SpendLine] = planned_spend(books, by) if estimates else spend(books, by, *bounds)
     if not lines:
         raise InputError("ledger", "has nothing booked there", hint="stillroom ledger spend without --month shows all")
     if out is not None:
@@ -91,7 +103,7 @@ def show_spend(
 def months(text: str) -> Bounds:
     """The bounds of a month such as ``2026-03``; none for an empty text. Raises InputError."""
     if not text:
-        return None, None
+        return ALL_TIME
     try:
         first = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
     except ValueError:

@@ -15,6 +15,7 @@ from flows.settings import Settings
 
 if TYPE_CHECKING:
     from flows.attribution import BuildCost, CostLine, ModelCost
+    from ledger.artifact_costs import ArtifactCost
 
 
 def cost(
@@ -59,12 +60,31 @@ def cost(
 
 def _models(found: BuildCost, wanted: list[ModelCost]) -> Table:
     shown = Table(title=Text(f"{found.vertical}@{found.scale} · build {found.build_id}"))
-    for heading in ("model", "made alone USD", "its share USD", "GPU-hours", "CPU-hours", "wasted h", "saved h"):
+    headings = (
+        "made alone USD",
+        "its share USD",
+        "GPU-hours",
+        "CPU-hours",
+        "wasted h",
+        "saved h",
+        "planned h",
+        "took h",
+    )
+    for heading in ("model", *headings):
         shown.add_column(heading, justify="left" if heading == "model" else "right")
     for one in wanted:
         hours = [_hours(one, name) for name in ("gpu_seconds", "cpu_seconds", "wasted_seconds", "saved_seconds")]
-        shown.add_row(Text(one.model), _usd(one.micro_usd), _usd(one.share_micro_usd), *hours)
+        shown.add_row(Text(one.model), _usd(one.micro_usd), _usd(one.share_micro_usd), *hours, *_planned(one))
     return shown
+
+
+def _planned(one: ModelCost) -> tuple[str, str]:
+    """Of the artifacts that a plan was recorded for, hours planned and hours taken."""
+    planned = [cost for cost in _own(one) if cost.planned_seconds is not None]
+    if not planned:
+        return "-", "-"
+    expected, took = sum(cost.planned_seconds or 0.0 for cost in planned), sum(cost.device_seconds for cost in planned)
+    return f"{expected / 3600:,.3f}", f"{took / 3600:,.3f}"
 
 
 def _lines(one: ModelCost) -> Table:
@@ -75,6 +95,7 @@ def _lines(one: ModelCost) -> Table:
         "role",
         "over",
         "attempts",
+        "planned s",
         "device-s",
         "wasted s",
         "repeated s",
@@ -85,15 +106,16 @@ def _lines(one: ModelCost) -> Table:
         shown.add_column(heading, justify="left" if heading in ("stage", "artifact", "role") else "right")
     for line in one.lines:
         paid = line.cost
-        figures = ["-"] * 5
+        figures = ["-"] * 6
         if paid is not None:
+            planned = "-" if paid.planned_seconds is None else f"{paid.planned_seconds:,.1f}"
             seconds = (
-                paid.gpu_seconds + paid.cpu_seconds,
+                paid.device_seconds,
                 paid.wasted_seconds,
                 paid.repeated_seconds,
                 paid.idle_seconds,
             )
-            figures = [str(paid.attempts), *(f"{figure:,.1f}" for figure in seconds)]
+            figures = [str(paid.attempts), planned, *(f"{figure:,.1f}" for figure in seconds)]
         names = map(Text, (line.stage, line.fingerprint[:12], line.role, str(line.shared_by)))
         shown.add_row(*names, *figures, _usd(line.micro_usd), _usd(line.share_micro_usd))
     return shown
@@ -129,9 +151,12 @@ def _flat(one: ModelCost, line: CostLine) -> dict[str, Any]:
 
 
 def _hours(one: ModelCost, name: str) -> str:
+    return f"{sum(getattr(cost, name) for cost in _own(one)) / 3600:,.3f}"
+
+
+def _own(one: ModelCost) -> list[ArtifactCost]:
     """Of what the model is made of and proved by, wholly."""
-    paid = [line.cost for line in one.lines if line.cost is not None and line.role != "overhead"]
-    return f"{sum(getattr(cost, name) for cost in paid) / 3600:,.3f}"
+    return [line.cost for line in one.lines if line.cost is not None and line.role != "overhead"]
 
 
 def _usd(micro_usd: float | None) -> str:

@@ -52,16 +52,23 @@ def run(
 
 @ledger_app.command()
 def spend(
-    by: Annotated[str, typer.Option(help=f"Groupings, by commas: {GROUPINGS}.")] = "month,vertical",
+    by: Annotated[
+        str | None, typer.Option(help=f"Groupings, by commas: {GROUPINGS}. Left out: month,vertical.")
+    ] = None,
     month: Month = "",
+    estimates: Annotated[
+        bool,
+        typer.Option("--estimates", help="What was planned beside it, of all time; else by stage,artifact."),
+    ] = False,
     as_json: AsJson = False,
     out: Out = None,
 ) -> None:
     """Spend by any grouping: hours, waste, compute, expenses and adjustments apart."""
     from flows.books import months, show_spend
 
-    names = tuple(name.strip() for name in by.split(",") if name.strip())
-    show_spend(Settings(), names, months(month), as_json, out, stdout)
+    asked = by if by is not None else "stage,artifact" if estimates else "month,vertical"
+    names = tuple(name.strip() for name in asked.split(",") if name.strip())
+    show_spend(Settings(), names, months(month), as_json, out, stdout, estimates=estimates)
 
 
 @ledger_app.command()

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from ledger.book import Ledger
 from ledger.leases import Span, read_spans
 from ledger.metered import Metered, read_metered, together
+from ledger.planned import Planned, read_planned
 from ledger.prices import Prices, device_kind, read_prices
 from ledger.report import Row
 from ledger.schema import lease, lease_event
@@ -43,6 +44,14 @@ class ArtifactCost(Row):
     """Mean share of the time held in which a kernel ran, as sampled at the beats."""
     compute_micro_usd: int | None
     expense_micro_usd: int = 0
+    planned_seconds: float | None = None
+    """Device-seconds by the plan, made once a build that made it; None where no plan said anything."""
+    planned_micro_usd: int | None = None
+
+    @property
+    def device_seconds(self) -> float:
+        """Of all attempts, on whatever device."""
+        return self.gpu_seconds + self.cpu_seconds
 
     @property
     def micro_usd(self) -> int | None:
@@ -69,16 +78,34 @@ def _costs(connection: Connection, fingerprints: Sequence[str], prices: Prices) 
     usages, metered = _usages(connection, lease_ids), read_metered(connection, lease_ids)
     expenses = _expenses(connection, fingerprints)
     saved = _saved(connection, fingerprints)
+    planned: dict[str, list[Planned]] = {}
+    for one in read_planned(connection, lease.c.artifact_fingerprint.in_(fingerprints)):
+        planned.setdefault(one.artifact, []).append(one)
     return {
         fingerprint: _cost(several, usages, together(several, metered), prices).model_copy(
-            update={"expense_micro_usd": expenses.get(fingerprint, 0), "saved_seconds": saved.get(fingerprint, 0.0)}
+            update={
+                "expense_micro_usd": expenses.get(fingerprint, 0),
+                "saved_seconds": saved.get(fingerprint, 0.0),
+                **_planned(planned.get(fingerprint, [])),
+            }
         )
         for fingerprint, several in spans.items()
     }
 
 
+def _planned(estimates: Sequence[Planned]) -> dict[str, float | int | None]:
+    if not estimates:
+        return {}
+    money = [one.micro_usd for one in estimates]
+    known = [amount for amount in money if amount is not None]
+    return {
+        "planned_seconds": sum(one.device_seconds for one in estimates),
+        "planned_micro_usd": sum(known) if len(known) == len(money) else None,
+    }
+
+
 def _cost(spans: list[Span], usages: dict[str, dict[str, Any]], metered: Metered, prices: Prices) -> ArtifactCost:
-    """What its leases took; savings and expenses are not theirs."""
+    """What its leases took; savings, expenses and plans are not theirs."""
     done = [span for span in spans if span.status == "done"]
     told = [usages[span.lease.id] for span in spans if span.lease.id in usages]
     costs = [span.cost(prices) for span in spans]

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ledger.budget_state import BudgetState
 from ledger.invoice_match import Match
+from ledger.planned import PlannedSpend
 from ledger.report import BuildTotals, EstimateLine, StageLine
 from ledger.spend import SpendLine
 
@@ -68,17 +69,28 @@ def render_spend(lines: Sequence[SpendLine]) -> RenderableType:
     """One row a group; a note where hours have no price."""
     groups = list(lines[0].group) if lines else []
     numbers = ("GPU-hours", "CPU-hours", "wasted h", "compute USD", "expenses", "adjusted", "USD")
-    table = _table("", groups, numbers)
+    beside_plan = any(isinstance(line, PlannedSpend) for line in lines)
+    more = ("planned h", "took h", "took/planned", "planned USD") if beside_plan else ()
+    table = _table("", groups, (*numbers, *more))
     for line in lines:
         hours = (f"{one:,.3f}" for one in (line.gpu_hours, line.cpu_hours, line.wasted_hours))
         money = (usd(one) for one in (line.compute_micro_usd, line.expense_micro_usd, line.adjustment_micro_usd))
-        table.add_row(*map(Text, line.group.values()), *hours, *money, usd(line.micro_usd))
+        planned = _planned(line) if isinstance(line, PlannedSpend) else ()
+        table.add_row(*map(Text, line.group.values()), *hours, *money, usd(line.micro_usd), *planned)
     unpriced = sum(line.unpriced_hours for line in lines)
     if not unpriced:
         return table
     known = usd(sum(line.known_micro_usd for line in lines))
     note = f"{unpriced:,.3f} device-hours have no price: what they cost is unknown. {known} USD is known."
     return Group(table, Text(note, style="yellow"))
+
+
+def _planned(line: PlannedSpend) -> tuple[str, ...]:
+    """Of the artifacts that a plan was recorded for; dashes where there is none."""
+    if line.planned_hours is None:
+        return ("-",) * 4
+    ratio = "-" if line.ratio is None else f"{line.ratio:.2f}"
+    return f"{line.planned_hours:,.3f}", f"{line.planned_took_hours:,.3f}", ratio, usd(line.planned_micro_usd)
 
 
 def render_budgets(states: Sequence[BudgetState]) -> RenderableType:

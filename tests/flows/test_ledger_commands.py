@@ -83,6 +83,23 @@ def test_spend_and_files(books: Ledger, tmp_path: Path) -> None:
         stillroom("ledger", "spend", "--month", "July")
 
 
+def test_spend_beside_the_plan(books: Ledger, tmp_path: Path) -> None:
+    books.record_estimate("b1", "sft", "cpu", 7200.0, 150_000, at=NOON)
+    booked(books, "curate", "fp-curate", 1)
+    told = json.loads(stillroom("ledger", "spend", "--estimates", "--json").output)
+    assert [(one["stage"], one["artifact"], one["planned_hours"], one["planned_took_hours"]) for one in told] == [
+        ("curate", "fp-curate", None, None), ("sft", "fp-sft", 2.0, 4.0),
+    ]  # fmt: skip
+    [whole] = json.loads(stillroom("ledger", "spend", "--by", "vertical", "--estimates", "--json").output)
+    assert (whole["cpu_hours"], whole["planned_took_hours"], whole["planned_micro_usd"]) == (5.0, 4.0, 150_000)
+    assert "took/planned" in stillroom("ledger", "spend", "--by", "artifact", "--estimates").output
+    assert "2 rows" in stillroom("ledger", "spend", "--estimates", "--out", str(tmp_path / "a.parquet")).output
+    with pytest.raises(LedgerError, match="spend --estimates: cannot be grouped so, got month"):
+        stillroom("ledger", "spend", "--by", "month", "--estimates")
+    with pytest.raises(InputError, match="--estimates: are of whole artifacts, not of a month"):
+        stillroom("ledger", "spend", "--estimates", "--month", "2026-07")
+
+
 def test_focus_goes_out_checked_and_a_spoilt_file_is_told(books: Ledger, tmp_path: Path) -> None:
     file = tmp_path / "focus.csv"
     assert "2 rows, FOCUS 1.3" in stillroom("ledger", "focus", "--out", str(file), "--account", "cost-centre-7").output
@@ -242,6 +259,7 @@ def test_units_and_score_points(served: Settings) -> None:
 
 
 def test_the_cost_command(served: Settings, tmp_path: Path) -> None:
+    open_ledger(served).record_estimate("b1", "student:student-7b", "cpu", 1800.0, None, at=NOON)
     shown = stillroom("cost", "finance@local", "--model", "student-7b").output
     for word in (
         "student-7b",
@@ -252,6 +270,7 @@ def test_the_cost_command(served: Settings, tmp_path: Path) -> None:
         "cost unknown",
     ):
         assert word in shown
+    assert "planned s" in shown and "1,800.0" in shown  # of student-7b, beside 10,800 taken
     assert len(json.loads(stillroom("cost", "finance@local", "--json").output)["models"]) == 3
     assert "rows" in stillroom("cost", "finance@local", "--out", str(tmp_path / "cost.csv")).output
     assert (tmp_path / "cost.csv").read_text().count("\n") > 20
