@@ -13,10 +13,10 @@ from contracts.errors import InputError
 from flows.priced_ledger import open_ledger
 from flows.settings import Settings
 from ledger import Ledger
+from ledger.artifact_estimates import planned_spend
 from ledger.budget_state import period_bounds
 from ledger.exports import as_json as json_text
 from ledger.exports import write
-from ledger.planned import planned_spend
 from ledger.reconcile import Reconciled
 from ledger.report import BuildTotals, Row, build_lines, build_totals, estimate_lines, json_rows, list_builds
 from ledger.spend import SpendLine, spend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,11 +128,18 @@ def _units(found: BuildCost) -> Table:
         ("accepted document", found.accepted_documents, found.micro_usd_per_document),
         ("accepted teacher answer", found.accepted_answers, found.micro_usd_per_answer),
     ):
-        shown.add_row(name, f"{count:,}", _usd(each) if count else "-")
+        shown.add_row(name, f"{count:,}", _each(each) if count else "-")
     for gain in found.gains:
-        told = "none gained" if gain.points <= 0 else _usd(gain.micro_usd_per_point)
+        told = "none gained" if gain.points <= 0 else _each(gain.micro_usd_per_point)
         shown.add_row(Text(f"score point, {gain.champion} to {gain.challenger}"), f"{gain.points:+.1f}", told)
     return shown
+
+
+def _each(micro_usd: float | None) -> str:
+    """A unit's cost may be less than a micro-USD: two figures of it are shown, it is not rounded to nothing."""
+    if micro_usd is None or abs(micro_usd) >= 1 or not micro_usd:
+        return _usd(micro_usd)
+    return f"{micro_usd / 1e6:.{7 - math.floor(math.log10(abs(micro_usd)))}f}"
 
 
 def _tell_unknown(wanted: list[ModelCost]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from ledger.artifact_estimates import ArtifactEstimate, read_artifact_estimates
 from ledger.book import Ledger
 from ledger.leases import Span, read_spans
 from ledger.metered import Metered, read_metered, together
-from ledger.planned import Planned, read_planned
 from ledger.prices import Prices, device_kind, read_prices
 from ledger.report import Row
 from ledger.schema import lease, lease_event
@@ -78,8 +78,8 @@ def _costs(connection: Connection, fingerprints: Sequence[str], prices: Prices) 
     usages, metered = _usages(connection, lease_ids), read_metered(connection, lease_ids)
     expenses = _expenses(connection, fingerprints)
     saved = _saved(connection, fingerprints)
-    planned: dict[str, list[Planned]] = {}
-    for one in read_planned(connection, lease.c.artifact_fingerprint.in_(fingerprints)):
+    planned: dict[str, list[ArtifactEstimate]] = {}
+    for one in read_artifact_estimates(connection, lease.c.artifact_fingerprint.in_(fingerprints)):
         planned.setdefault(one.artifact, []).append(one)
     return {
         fingerprint: _cost(several, usages, together(several, metered), prices).model_copy(
@@ -93,7 +93,7 @@ def _costs(connection: Connection, fingerprints: Sequence[str], prices: Prices) 
     }
 
 
-def _planned(estimates: Sequence[Planned]) -> dict[str, float | int | None]:
+def _planned(estimates: Sequence[ArtifactEstimate]) -> dict[str, float | int | None]:
     if not estimates:
         return {}
     money = [one.micro_usd for one in estimates]

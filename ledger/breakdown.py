@@ -7,10 +7,10 @@ adjustment counts where its period begins. GPU-hours and CPU-hours are never add
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from typing import Generic, Literal, TypeVar
 
 from ledger.prices import HOUR_MICROSECONDS, MICROSECOND
@@ -19,7 +19,6 @@ from ledger.snapshot import BuildRow, Charge
 Key = TypeVar("Key", bound=Hashable)
 Unit = Literal["hour", "day", "month"]
 WASTED = ("failed", "killed")
-HALF = Fraction(1, 2)
 
 
 @dataclass(frozen=True)
@@ -174,27 +173,30 @@ def _by_group(sums: Mapping[tuple[Key, Cell], int]) -> dict[Key, Tally]:
 
 
 def _spent(tally: Tally) -> Spent:
-    hours: dict[tuple[str, bool], Fraction] = {}
-    money, wasted_money, unpriced = Fraction(0), Fraction(0), Fraction(0)
+    """Whole numbers to the end: a ledger has as many groups as artifacts, and fractions are slow."""
+    common = math.lcm(*(denominator for kind, _, _, denominator, _ in tally if kind == "compute"))
+    held: dict[tuple[str, bool], int] = {}
+    money, wasted_money, unpriced = 0, 0, 0
     booked = {"expense": 0, "adjustment": 0}
     for (kind, category, status, denominator, unit), amount in tally.items():
         if kind != "compute":
             booked[kind] += amount
             continue
-        wasted, held = status in WASTED, Fraction(amount, denominator * HOUR_MICROSECONDS)
-        hours[category, wasted] = hours.get((category, wasted), Fraction(0)) + held
-        unpriced += held if unit is None else 0
-        money += held * (unit or 0)
-        wasted_money += held * (unit or 0) if wasted else 0
-    gpu, cpu = (hours.get((one, False), Fraction(0)) + hours.get((one, True), Fraction(0)) for one in ("gpu", "cpu"))
+        wasted, parts = status in WASTED, amount * (common // denominator)
+        held[category, wasted] = held.get((category, wasted), 0) + parts
+        unpriced += parts if unit is None else 0
+        money += parts * (unit or 0)
+        wasted_money += parts * (unit or 0) if wasted else 0
+    hour = common * HOUR_MICROSECONDS
+    gpu, cpu = (held.get((one, False), 0) + held.get((one, True), 0) for one in ("gpu", "cpu"))
     return Spent(
-        gpu_hours=float(gpu),
-        cpu_hours=float(cpu),
-        wasted_gpu_hours=float(hours.get(("gpu", True), 0)),
-        wasted_cpu_hours=float(hours.get(("cpu", True), 0)),
-        unpriced_hours=float(unpriced),
-        compute_micro_usd=int(money + HALF),
-        wasted_micro_usd=int(wasted_money + HALF),
+        gpu_hours=gpu / hour,
+        cpu_hours=cpu / hour,
+        wasted_gpu_hours=held.get(("gpu", True), 0) / hour,
+        wasted_cpu_hours=held.get(("cpu", True), 0) / hour,
+        unpriced_hours=unpriced / hour,
+        compute_micro_usd=(2 * money + hour) // (2 * hour),
+        wasted_micro_usd=(2 * wasted_money + hour) // (2 * hour),
         expense_micro_usd=booked["expense"],
         adjustment_micro_usd=booked["adjustment"],
     )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, Table, func, select, true
 
 from contracts.errors import BudgetError
-from ledger.leases import read_spans
+from ledger.leases import read_open, read_spans
 from ledger.prices import Prices
 from ledger.schema import build, lease
 from ledger.schema_money import adjustment, budget, budget_event, expense
@@ -127,6 +127,13 @@ def read_state(connection: Connection, row: Mapping[str, Any], at: datetime, pri
         reserved_micro_usd=_reserved(connection, row["id"], {span.lease.id: costs[span.lease.id] for span in running}),
         unpriced_leases=sum(cost is None for cost in costs.values()),
     )
+
+
+def read_reserved(connection: Connection, row: Mapping[str, Any], at: datetime, prices: Prices) -> int:
+    """What a budget's running leases reserved beyond their cost so far; reads nothing of those that have ended."""
+    start, end = period_bounds(row["period"], at)
+    running = read_open(connection, *_leases_of(row), lease.c.opened_at < end)
+    return _reserved(connection, row["id"], {span.lease.id: span.cost(prices, start, end) for span in running})
 
 
 def _leases_of(row: Mapping[str, Any]) -> list[ColumnElement[bool]]:

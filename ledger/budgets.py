@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from contracts.errors import BudgetError, LedgerError
 from ledger.amounts import micro_usd
 from ledger.book import Ledger
-from ledger.budget_state import BudgetState, in_force, read_state
+from ledger.budget_state import BudgetState, in_force, read_reserved, read_state
 from ledger.database import UnreachableError
 from ledger.events import now, utc
 from ledger.leases import Lease
@@ -76,6 +76,14 @@ def budget_states(ledger: Ledger, at: datetime | None = None) -> list[BudgetStat
     with ledger.reading() as connection:
         prices = read_prices(connection)
         return [read_state(connection, row, moment, prices) for row in in_force(connection)]
+
+
+def reserved_now(ledger: Ledger, at: datetime | None = None) -> dict[str, int]:
+    """Micro-USD that running stages reserve in each budget in force, by its name: what they have cost is not in it."""
+    moment = utc(at or now())
+    with ledger.reading() as connection:
+        prices = read_prices(connection)
+        return {row["name"]: read_reserved(connection, row, moment, prices) for row in in_force(connection)}
 
 
 def refuse_plan(ledger: Ledger, vertical: str, team: str, expected_micro_usd: int, at: datetime | None = None) -> None:

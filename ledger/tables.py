@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ledger.artifact_estimates import PlannedSpend
 from ledger.budget_state import BudgetState
 from ledger.invoice_match import Match
-from ledger.planned import PlannedSpend
 from ledger.report import BuildTotals, EstimateLine, StageLine
 from ledger.spend import SpendLine
 

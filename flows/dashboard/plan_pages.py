@@ -7,7 +7,7 @@ from flows.dashboard.charts import burn_figure
 from flows.dashboard.page import MOST_ROWS, Page, empty
 from flows.dashboard.query import Query
 from flows.dashboard.source import Source
-from ledger.budgets import budget_states
+from ledger.budgets import reserved_now
 from ledger.burn_down import Burn, burns
 from ledger.plan_errors import by_stage, planned, typical_factor
 
@@ -19,8 +19,8 @@ def budgets(source: Source, query: Query) -> Page:
     if not found or books is None:
         lead = "stillroom budget set finance --usd 500 --vertical finance --period month --policy stop makes one."
         return Page("budgets", "budgets", "Budgets", "No budget is in force", lead, {"burns": []})
-    reserved = {state.name: state for state in budget_states(books, now)}
-    rows = [(one, reserved.get(one.name), burn_figure(one)) for one in found]
+    reserved = reserved_now(books, now)
+    rows = [(one, reserved.get(one.name, 0), burn_figure(one)) for one in found]
     return Page(
         "budgets", "budgets", "Budgets", _state(found), _outlook(found), {"burns": rows, "now": now}, dated=False
     )

@@ -112,6 +112,7 @@ def _listening(host: str, port: int) -> socket.socket:
         held = socket.socket(family, socket.SOCK_STREAM)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind((host, port))
+        held.listen()  # who follows the address at once waits for the first answer, and is not refused
     except socket.gaierror as error:
         raise InputError(
             "--host", "is not an address of this machine", got=host, hint="for example 127.0.0.1"

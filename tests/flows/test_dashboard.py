@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -236,6 +237,15 @@ def test_the_key_opens_the_pages(settings: Settings) -> None:
 def test_a_port_in_use_is_told(settings: Settings) -> None:
     with dashboard_of(settings) as url, pytest.raises(BusyError, match="cannot be listened on"):
         serve(Source(settings), "127.0.0.1", int(url.rpartition(":")[2]), NO_KEY, print)
+
+
+def test_who_follows_the_address_at_once_is_not_refused(settings: Settings) -> None:
+    def follow(address: str) -> None:
+        with socket.create_connection(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2]))):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        serve(Source(settings), "127.0.0.1", 0, NO_KEY, follow)
 
 
 def test_no_ledger_yet_is_a_page_that_helps(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from contracts.errors import BudgetError, InputError, LedgerError, StillroomErro
 from contracts.usage import Usage
 from flows.attribution import build_cost
 from flows.cli import app
+from flows.cost_command import _each
 from flows.priced_ledger import open_ledger
 from flows.reconciler import reconcile_once
 from flows.settings import Settings
@@ -280,6 +281,14 @@ def test_the_cost_command(served: Settings, tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(InputError, match=told):
             stillroom("cost", *words)
+
+
+@pytest.mark.parametrize(
+    ("micro_usd", "told"),
+    [(0.19, "0.00000019"), (0.0042, "0.0000000042"), (1.0, "0.000001"), (0.0, "0.00"), (None, "unknown")],
+)
+def test_a_unit_that_costs_less_than_a_micro_usd_costs_something(micro_usd: float | None, told: str) -> None:
+    assert _each(micro_usd) == told
 
 
 def test_a_promoted_build_is_what_its_name_costs(served: Settings) -> None:

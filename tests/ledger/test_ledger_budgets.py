@@ -12,7 +12,7 @@ import pytest
 from contracts.errors import BudgetError, LedgerError
 from ledger import Ledger, build_totals, processes
 from ledger.budget_state import period_bounds
-from ledger.budgets import budget_states, refuse_plan, set_budget, stop_if_overspent, withdraw_budget
+from ledger.budgets import budget_states, refuse_plan, reserved_now, set_budget, stop_if_overspent, withdraw_budget
 from ledger.charges import Expense, book_expense
 from ledger.leases import STOPPED_EXIT_CODE, Lease
 from tests.ledger.conftest import Rows
@@ -64,6 +64,9 @@ def test_a_running_lease_counts_what_it_reserved_or_what_it_costs_whichever_is_m
         ledger.beat(lease.id, noon + hours * HOUR)
         [state] = budget_states(ledger, noon)
         assert (state.spent_micro_usd, state.reserved_micro_usd) == (spent, reserved)
+        assert reserved_now(ledger, noon) == {"all": reserved}
+    ledger.close(begin(ledger, noon, 3.0, stage="dpo").id, 0)
+    assert reserved_now(ledger, noon) == {"all": 0}, "what has ended reserves nothing"
 
 
 def test_scopes_and_periods_count_only_what_is_theirs(ledger: Ledger, noon: datetime) -> None:

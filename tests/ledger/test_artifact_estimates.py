@@ -9,7 +9,7 @@ import pytest
 from contracts.errors import LedgerError
 from ledger import Ledger, processes
 from ledger.artifact_costs import artifact_costs
-from ledger.planned import planned_spend, read_planned
+from ledger.artifact_estimates import planned_spend, read_artifact_estimates
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -57,7 +57,7 @@ def test_a_clock_set_back_between_estimate_and_lease_loses_no_estimate(ledger: L
     ledger.record_estimate("b1", "sft", "cpu", 3600.0, 1, at=NOON + HOUR)
     held(ledger, "sft", "fp", NOON, 1)
     with ledger.reading() as connection:
-        assert [(one.artifact, one.device_seconds) for one in read_planned(connection)] == [("fp", 3600.0)]
+        assert [(one.artifact, one.device_seconds) for one in read_artifact_estimates(connection)] == [("fp", 3600.0)]
 
 
 def test_a_plan_is_not_put_under_months(ledger: Ledger) -> None:

@@ -24,7 +24,7 @@ GROUPINGS = ("vertical", "team", "build", "scale", "stage", "artifact", "device"
 HOUR_SECONDS = 3600
 
 
-class Planned(NamedTuple):
+class ArtifactEstimate(NamedTuple):
     """The estimate of one artifact in one build, on one kind of device."""
 
     build_id: str
@@ -51,7 +51,7 @@ class PlannedSpend(SpendLine):
         return self.planned_took_hours / self.planned_hours if self.planned_hours and self.planned_took_hours else None
 
 
-def read_planned(connection: Connection, *conditions: ColumnElement[bool]) -> list[Planned]:
+def read_artifact_estimates(connection: Connection, *conditions: ColumnElement[bool]) -> list[ArtifactEstimate]:
     """The estimates of the artifacts whose leases meet the conditions; those without one are left out."""
     names = (lease.c.build_id, lease.c.stage, lease.c.artifact_fingerprint, lease.c.device)
     last = func.max(lease.c.opened_at).label("last_opened_at")
@@ -67,7 +67,7 @@ def read_planned(connection: Connection, *conditions: ColumnElement[bool]) -> li
     chosen = func.coalesce(newest(estimate.c.made_at <= held.c.last_opened_at), newest())
     columns = (*(held.c[name.name] for name in names), estimate.c.device_seconds, estimate.c.micro_usd)
     query = select(*columns).join_from(held, estimate, estimate.c.id == chosen)
-    return [Planned(*row) for row in connection.execute(query)]
+    return [ArtifactEstimate(*row) for row in connection.execute(query)]
 
 
 def planned_spend(ledger: Ledger, by: Sequence[str]) -> list[PlannedSpend]:
@@ -78,8 +78,8 @@ def planned_spend(ledger: Ledger, by: Sequence[str]) -> list[PlannedSpend]:
             raise LedgerError("spend --estimates", "cannot be grouped so", got=name, hint=hint)
     lines = spend(ledger, by)
     with ledger.reading() as connection:
-        told = {one[:4]: one for one in read_planned(connection)}
-        sums: dict[tuple[str, ...], list[tuple[Planned, Fraction]]] = {}
+        told = {one[:4]: one for one in read_artifact_estimates(connection)}
+        sums: dict[tuple[str, ...], list[tuple[ArtifactEstimate, Fraction]]] = {}
         for group, key, hours in _held(connection, by):
             if key in told:
                 sums.setdefault(group, []).append((told[key], hours))
@@ -103,7 +103,7 @@ def _held(
     return [(group, key, amount) for (group, key), amount in hours.items()]
 
 
-def _line(line: SpendLine, planned: Sequence[tuple[Planned, Fraction]]) -> PlannedSpend:
+def _line(line: SpendLine, planned: Sequence[tuple[ArtifactEstimate, Fraction]]) -> PlannedSpend:
     money = [one.micro_usd for one, _ in planned]
     known = [amount for amount in money if amount is not None]
     return PlannedSpend(
