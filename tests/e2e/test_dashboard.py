@@ -22,6 +22,8 @@ from tests.flows.dashboard_server import dashboard_of
 pytestmark = pytest.mark.e2e
 PANELS = ["", *(name for name in PAGES if name != "overview")]
 SIDEWAYS = "return document.documentElement.scrollWidth > window.innerWidth"
+A4_LANDSCAPE_PX = 1031
+"""297 mm less two margins of 12, at 96 pixels an inch."""
 INJECTED = "return window.injected"
 
 
@@ -175,6 +177,27 @@ def test_text_can_be_read_on_paper_and_in_the_dark(browser: Any, site: str, medi
         assert min(browser.execute_script(contrast)) >= 4.5, path
         hidden = browser.execute_script("return getComputedStyle(document.querySelector('nav')).display === 'none'")
         assert hidden == (media == "print")
+
+
+def test_a_page_on_paper_is_whole(browser: Any, site: str) -> None:
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    paper = {"width": A4_LANDSCAPE_PX, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+    cut = """
+        const width = document.documentElement.clientWidth;
+        return [...document.querySelectorAll('table, svg.chart, svg.lineage')]
+            .filter(one => one.getBoundingClientRect().right > width + 1).map(one => one.outerHTML.slice(0, 200));
+    """
+    closed = """
+        return [...document.querySelectorAll('details table')].filter(one => !one.getBoundingClientRect().height).length
+    """
+    shown = "return [...document.querySelectorAll('.filter, .skip, nav')].filter(one => one.offsetParent).length"
+    for path in [*PANELS, "builds/b1", f"artifacts/{fp('merge:sft')}"]:
+        browser.get(f"{site}/{path}")
+        assert browser.execute_script(cut) == [], path
+        assert browser.execute_script(closed) == 0, path
+        assert browser.execute_script(shown) == 0, path
+        assert "Ledger sqlite" in browser.find_element(By.TAG_NAME, "footer").text, "whose figures, and of when"
 
 
 def test_hostile_names_run_nothing(browser: Any, tmp_path: Path) -> None:
