@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.errors import InputError
@@ -13,12 +15,14 @@ from flows.dashboard.query import Query
 from flows.dashboard.source import Records, Source
 from ledger import Ledger
 from ledger.artifact_costs import artifact_costs
-from ledger.breakdown import break_down, total, within
+from ledger.breakdown import Spent, break_down, total, within
 from ledger.promotions import Promotion, promotions
 from ledger.report import build_lines, build_totals, estimate_lines
-from ledger.snapshot import BuildRow
+from ledger.snapshot import BuildRow, Charge
 
 MOST_SERVING_BUILDS = 4
+Made = tuple[str, str]
+"""An artifact and the stage that made it."""
 
 
 def attribution(source: Source, query: Query) -> Page:
@@ -32,8 +36,7 @@ def attribution(source: Source, query: Query) -> Page:
     served = _served(books, records, builds_in(told, scope))
     stages = groups(rows, lambda row: row.stage or "no stage", saved_by(savings, lambda one: one.stage))
     saved = sum(one.saved_micro_usd for one in stages)
-    artifacts = break_down((row for row in rows if row.artifact), lambda row: (row.artifact, row.stage))
-    costly = sorted(artifacts.items(), key=lambda one: (-one[1].known_micro_usd, -one[1].gpu_hours, -one[1].cpu_hours))
+    costly, left_out = _costliest(rows)
     spared = saved_by(savings, lambda one: one.artifact)
     return Page(
         "attribution",
@@ -44,13 +47,33 @@ def attribution(source: Source, query: Query) -> Page:
         {
             "spent": spent,
             "stages": stages,
-            "artifacts": [(*key, one, spared.get(key[0], (0.0, 0))) for key, one in costly[:MOST_ROWS]],
-            "costs": artifact_costs(books, [artifact for (artifact, _), _ in costly[:MOST_ROWS]]),
-            "left_out": max(0, len(costly) - MOST_ROWS),
+            "artifacts": [(*key, one, spared.get(key[0], (0.0, 0))) for key, one in costly],
+            "costs": artifact_costs(books, [artifact for (artifact, _), _ in costly]),
+            "left_out": left_out,
             "served": served,
             "known": records.nodes,
         },
     )
+
+
+def _costliest(rows: Sequence[Charge]) -> tuple[list[tuple[Made, Spent]], int]:
+    """The sums of the artifacts (with their stages) that cost most, and how many others there are.
+
+    Which these are is told by each row's own rounded cost; a ledger may have as many artifacts as leases, and only
+    those shown are added up exactly.
+    """
+    weights: dict[Made, tuple[int, float]] = {}
+    for row in rows:
+        if row.artifact:
+            money, held = weights.get((row.artifact, row.stage), (0, 0.0))
+            told = (money + (row.micro_usd or 0), held + row.share_microseconds / row.share_denominator)
+            weights[row.artifact, row.stage] = told
+    most = set(heapq.nlargest(MOST_ROWS, weights, key=lambda one: weights[one]))
+    found = break_down(
+        (row for row in rows if (row.artifact, row.stage) in most), lambda row: (row.artifact, row.stage)
+    )
+    ranked = sorted(found.items(), key=lambda one: (-one[1].known_micro_usd, -one[1].gpu_hours, -one[1].cpu_hours))
+    return ranked, len(weights) - len(most)
 
 
 def build(source: Source, query: Query, build_id: str) -> Page:
