@@ -126,7 +126,7 @@ def _line(subject: str, row: Mapping[str, Any], provider: str, digest: str) -> I
         period_start=start,
         period_end=end,
         device_hours=_hours(f"{subject}: device_hours", told.get("device_hours", "")),
-        micro_usd=micro_usd(f"{subject}: amount", told["amount"], told["currency"], signed=True),
+        micro_usd=micro_usd(f"{subject}: amount", told["amount"], told["currency"], signed=True, tiny=True),
         description=told.get("description", ""),
         source_sha256=digest,
     )

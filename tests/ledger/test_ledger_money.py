@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from contracts.errors import LedgerError
 from ledger import Ledger, build_lines, processes
+from ledger.amounts import micro_usd
 from ledger.charges import Adjustment, Expense, adjust, book_expense
 from ledger.events import Event, beat_event, insert_event
 from ledger.invoice_match import match_invoices, settle
@@ -240,3 +241,24 @@ def test_moments() -> None:
     for bad in ("2026-03-01T00:00:00", "March", "", "2026-13-01"):
         with pytest.raises(LedgerError, match="x: must be a day or a time with its zone"):
             moment("x", bad)
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [
+        ("1e20", "x: must be no more than 1,000,000,000 USD, got 1e20"),
+        ("0.0000004", "x: is less than a micro-USD, the least that is kept, got 0.0000004"),
+        ("-1", "x: must be an amount of USD, zero or more, got -1"),
+        ("nan", "x: must be an amount of USD"),
+        ("1,5", "x: must be an amount of USD"),
+    ],
+)
+def test_an_amount_that_cannot_be_kept_is_refused(amount: str, told: str) -> None:
+    with pytest.raises(LedgerError, match=told):
+        micro_usd("x", amount)
+
+
+def test_amounts() -> None:
+    assert [micro_usd("x", one) for one in ("0", 0.1, "1.0000005", "1e3")] == [0, 100_000, 1_000_000, 1_000_000_000]
+    assert micro_usd("x", "-2.5", signed=True) == -2_500_000
+    assert micro_usd("a line of an invoice", "0.0000000012", tiny=True) == 0
