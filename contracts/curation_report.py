@@ -64,12 +64,14 @@ class TextCounts(Report):
 
 
 class NearDuplicates(Report):
-    """How near-duplicates were looked for within one source, and what it lost to them."""
+    """How near-duplicates were looked for within one source and in the others, and what it lost to them."""
 
     compared: int
     removed: int
+    of_other_sources: int = 0
+    """How many of the removed repeat a document of another source that came with them."""
     clusters: int
-    """Of two documents or more."""
+    """Of two documents or more, within the source."""
     ceiling: float
     """The share of the compared that a source may lose; above it the stage fails."""
     figures_tell_apart: bool

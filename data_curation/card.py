@@ -14,8 +14,8 @@ from contracts.curation_report import CurationCard, EvaluationTexts, NearDuplica
 from contracts.documents import ChatExample, PreferencePair
 from contracts.errors import GateError
 from data_curation.candidates import Book
+from data_curation.cross_sources import Compared
 from data_curation.duplicates import SAMPLES, Pair
-from data_curation.guard import Compared
 from data_curation.reasons import explained
 from data_curation.splitting import entity_key
 from data_curation.spool import Found

@@ -199,7 +199,7 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
     """A cluster with the texts of those that fell in runs of words, beside the one that stayed."""
     fell = [(name, _marked(cluster.kept_text, text)[1]) for name, text in cluster.fell]
     return {"kept": cluster.kept, "documents": cluster.documents, "text": cluster.kept_text, "fell": fell,
-            "more": cluster.documents - 1 - len(fell)}  # fmt: skip
+            "sources": cluster.sources, "more": cluster.documents - 1 - len(fell)}  # fmt: skip
 
 
 def _marked(one: str, other: str) -> tuple[list[Run], list[Run]]:

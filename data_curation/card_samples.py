@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,8 @@ A_REASON = 2
 JSON_TEXT = rb'"((?:[^"\\]|\\.)*)"'
 HEAD = re.compile(rb'\{"id": %s, "source": %s, "stage": %s, "reason": %s' % ((JSON_TEXT,) * 4))
 """How a line of rejected.jsonl begins: the others need no parsing."""
+NEAR = "near_duplicate"
+"""How the reasons of near-duplicates begin."""
 MATCH = re.compile(r"(\d+%) of (.+) \((\d+) n-grams\): (.*)", re.DOTALL)
 """How a document that holds an evaluation text tells of it (``shards.told_of``)."""
 
@@ -77,6 +79,16 @@ class Cluster(Part):
     kept_text: str = ""
     fell: list[tuple[str, str]] = Field(default_factory=list)
     """Id and text."""
+    sources: list[str] = Field(default_factory=list)
+    """Of all its documents; of an earlier layer's, where that keeps the one that stayed, none is told."""
+
+
+class Gathered(NamedTuple):
+    """A cluster as the table of all documents tells of it: ids of some that fell, and the sources of all."""
+
+    documents: int
+    members: list[str]
+    sources: list[str]
 
 
 class Leak(Part):
@@ -119,7 +131,7 @@ def samples_of(folder: Path, card: CurationCard) -> Samples:
     """The samples of a curated corpus: its files are read once, whatever their size."""
     pairs = {removed: (kept, jaccard) for kept, removed, jaccard in card.duplicate_samples[:PAIRS]}
     sizes, clusters = _clusters(folder)
-    wanted = {*pairs, *(one for members in clusters.values() for one, _ in members)}
+    wanted = {*pairs, *(one for told in clusters.values() for one in told.members)}
     rejects = _rejects(folder, wanted)
     fell = {one["id"]: one["text"] for one in rejects if one["id"] in wanted and one["stage"] == "duplicates"}
     kept = texts_of([folder], [*(one for one, _ in pairs.values()), *clusters])
@@ -131,9 +143,9 @@ def samples_of(folder: Path, card: CurationCard) -> Samples:
             for removed, (one, jaccard) in pairs.items()
         ],
         clusters=[
-            Cluster(kept=one, documents=members[0][1], kept_text=kept.get(one, "")[:SIDE_CHARS],
-                    fell=[(member, fell.get(member, "")[:SIDE_CHARS]) for member, _ in members])
-            for one, members in clusters.items()
+            Cluster(kept=one, documents=told.documents, kept_text=kept.get(one, "")[:SIDE_CHARS], sources=told.sources,
+                    fell=[(member, fell.get(member, "")[:SIDE_CHARS]) for member in told.members])
+            for one, told in clusters.items()
         ],
         sizes=sizes,
         leaks=_leaks(folder, rejects),
@@ -223,22 +235,29 @@ def _a_few(removed: Iterable[Removed]) -> list[Removed]:
     return sorted(kept, key=lambda one: (one.reason, one.source))
 
 
-def _clusters(folder: Path) -> tuple[dict[int, int], dict[str, list[tuple[str, int]]]]:
-    """Sizes of near-duplicate clusters; of the largest the kept document's id to some that fell, each with the size."""
-    near = pc.starts_with(pc.field("reason"), "near_duplicate")
-    table = ds.dataset(folder / FILE).to_table(["id", "kept"], filter=near)
-    counted = pc.value_counts(table["kept"].combine_chunks())
+def _clusters(folder: Path) -> tuple[dict[int, int], dict[str, Gathered]]:
+    """Sizes of near-duplicate clusters; of the largest the kept document's id, and what the card shows of it."""
+    table = ds.dataset(folder / FILE).to_table(
+        ["id", "source", "kept"], filter=pc.starts_with(pc.field("reason"), NEAR)
+    )
+    kept = _in_the_end(table["id"].combine_chunks(), table["kept"].combine_chunks())
+    counted = pc.value_counts(kept)
     names, sizes = counted.field("values"), counted.field("counts").to_numpy() + 1
     values, clusters = np.unique(sizes, return_counts=True)
     largest = [at for at in np.argsort(-sizes, kind="stable")[:CLUSTERS].tolist() if sizes[at] > 2]
-    members = {
-        names[at].as_py(): [
-            (one, int(sizes[at]))
-            for one in table.filter(pc.equal(table["kept"], names[at]))["id"][:MEMBERS].to_pylist()
-        ]
-        for at in largest
-    }
-    return dict(zip(values.tolist(), clusters.tolist(), strict=True)), members
+    found = {}
+    for at in largest:
+        fell, name = table.filter(pc.equal(kept, names[at])), names[at].as_py()
+        of_kept = ds.dataset(folder / FILE).to_table(["source"], filter=pc.field("id") == name)["source"]
+        sources = {*fell["source"].unique().to_pylist(), *of_kept.unique().to_pylist()}
+        found[name] = Gathered(int(sizes[at]), fell["id"][:MEMBERS].to_pylist(), sorted(sources))
+    return dict(zip(values.tolist(), clusters.tolist(), strict=True)), found
+
+
+def _in_the_end(ids: pa.Array, kept: pa.Array) -> pa.Array:
+    """What stays for each of ``ids`` where the ``kept`` one fell itself: within a source first, then between two."""
+    fell_too = pc.index_in(kept, ids)
+    return pc.if_else(pc.is_valid(fell_too), kept.take(fell_too), kept)
 
 
 def _leaks(folder: Path, rejects: Iterable[dict[str, Any]]) -> list[Leak]:

@@ -142,7 +142,10 @@ def _near(cards: Iterable[CurationCard]) -> dict[str, NearDuplicates]:
     for name, one in (item for card in cards for item in card.near_duplicates.items()):
         before = found.get(name)
         sums = (
-            {key: getattr(before, key) + getattr(one, key) for key in ("compared", "removed", "clusters")}
+            {
+                key: getattr(before, key) + getattr(one, key)
+                for key in ("compared", "removed", "of_other_sources", "clusters")
+            }
             if before
             else {}
         )

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 import recipes
 from contracts.artifacts import Artifact, describe
-from contracts.curation_report import CurationCard, NearDuplicates
+from contracts.curation_report import CurationCard
 from contracts.documents import write_jsonl
 from contracts.stage import progress, stage_main
 from contracts.usage import Usage
@@ -20,23 +18,13 @@ from data_curation.card import Examples, Outcome
 from data_curation.card_page import write_card
 from data_curation.card_samples import samples_of
 from data_curation.card_sum import metrics_of
+from data_curation.comparing import split_and_compare
 from data_curation.decontamination import Index
-from data_curation.duplicates import (
-    Pair,
-    compared_by,
-    drop_near_duplicates,
-    find_clusters,
-    large_clusters,
-    members_of,
-    refuse_collapse,
-)
 from data_curation.earlier import Earlier, earlier_of
 from data_curation.examples import check_prompts
 from data_curation.field_paths import lookup, text_of
-from data_curation.guard import Compared
 from data_curation.inbox_files import note_unread
-from data_curation.known import drop_known, settled
-from data_curation.layer_index import by_facts, write_index
+from data_curation.layer_index import write_index
 from data_curation.loading import (
     check_licences,
     require_documents,
@@ -50,18 +38,15 @@ from data_curation.reading import find_files, read_rows, require_corpus
 from data_curation.removal import drop_removed
 from data_curation.shaping import Raw, compiled
 from data_curation.shards import assemble, clean, within_budget
-from data_curation.splitting import U64, held_out_entities, split
 from data_curation.spool import Found
 from data_curation.task_examples import TaskExamples
 from data_curation.text_pool import TextPool, cores
 from recipes.ontology import require_known
 from recipes.stage_sections import CurateSection
 
-CODE_VERSION = "10"
+CODE_VERSION = "11"
 SPOOL = ".spool"
 """Scratch: it goes with the stage, and a killed stage's with the next."""
-Duplicates = tuple[list[Pair], dict[str, Compared], list[str], dict[str, NearDuplicates]]
-"""Pairs that fell, how each source was compared, clusters to look at, and what each source lost."""
 BUILT_IN_LICENCE = "Apache-2.0"
 BUILT_IN_QUESTIONS = Path(recipes.__file__).parent / "general" / "questions.jsonl"
 BUILT_IN_TEXTS = Path(recipes.__file__).parent / "general" / "texts.jsonl"
@@ -126,7 +111,7 @@ def _curated(
     if not earlier.layers:  # a later drop may hold nothing that can be read: its card says so
         require_documents(found, wanted, str(section.corpus or "the writer's documents"))
     progress(1, 5, "splitting and comparing")
-    held, duplicates = _split_and_compare(section, found, suites, earlier, book, ray)
+    held, near = split_and_compare(section, found, suites, earlier, scratch, book, ray)
     progress(2, 5, "making evaluation items")
     tasks = TaskExamples(section, found, scratch, book, earlier.examined)
     general, evaluation = tasks.general(), tasks.evaluation(task_sources)
@@ -141,7 +126,7 @@ def _curated(
     train, further, pairs = tasks.training(task_sources, out_dir / "students.jsonl")
     examples = Examples(train, further, evaluation, general, pairs)
     _write(out_dir, examples)
-    outcome = Outcome(found, examples, *duplicates, missing)
+    outcome = Outcome(found, examples, near.pairs, near.compared, near.alarms, near.near, missing)
     card = write_output(out_dir, section, outcome, book)
     if section.inbox is not None:
         write_index(out_dir, section, earlier, [*evaluation, *general], book.removed)
@@ -206,42 +191,6 @@ def _built_in(section: CurateSection, name: str) -> Iterable[Raw]:
         for row in read_rows(file, f"built in/{file.name}", lambda *_: None):
             path = section.sources[name].text if general else "text"
             yield Raw(f"{name}/{row['id']}", text_of(lookup(row, path)), "", None, dict(row), BUILT_IN_LICENCE, False)
-
-
-def _split_and_compare(
-    section: CurateSection, found: Found, suites: set[str], earlier: Earlier, book: Book, ray: Ray | None
-) -> tuple[U64, Duplicates]:
-    """The split first, then near-duplicates: of a cluster that lies on both sides the training members go."""
-    curation = section.curation
-    task_sources = {task.source for task in section.tasks.values()} - suites
-    measured = [spool.facts[spool.stays] for name, spool in found.items() if name in task_sources]
-    if section.corpus is not None:
-        measured = [facts[~facts["synthetic"]] for facts in measured]
-    held = held_out_entities([facts["entity"] for facts in measured], curation.seed, curation.holdout_share)
-    held = settled(held, found.values(), earlier)
-    samples: list[Pair] = []
-    near: dict[str, NearDuplicates] = {}
-    compared: dict[str, Compared] = {}
-    alarms: list[str] = []
-    for name, spool in found.items():
-        if name in suites:
-            continue
-        if name in task_sources:
-            split(spool, held, section.corpus is None, curation, book)
-        apart = by_facts(section, name)
-        known = drop_known(spool, section.sources[name].use, apart, earlier, curation, book)
-        compared[name] = compared_by(spool, curation, apart)
-        groups = find_clusters(spool.texts(), members_of(spool), compared[name], curation, section.workers, ray)
-        alarms += large_clusters(name, spool.identity, groups, curation)
-        total = int(np.count_nonzero(spool.stays))
-        fallen, pairs = drop_near_duplicates(spool, groups, book)
-        refuse_collapse(name, fallen, total, curation)
-        near[name] = NearDuplicates(
-            compared=total, removed=fallen, clusters=len(groups.sizes), ceiling=curation.removal_ceiling,
-            figures_tell_apart=apart, boilerplate=int(np.count_nonzero(compared[name].common)),
-        )  # fmt: skip
-        samples += [*known, *pairs]
-    return held, (samples, compared, alarms, near)
 
 
 def _write(out_dir: Path, examples: Examples) -> None:

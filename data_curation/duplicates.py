@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from contracts.errors import GateError
 from data_curation.candidates import Book
+from data_curation.cross_sources import Compared
 from data_curation.first_seen import Ints
-from data_curation.guard import Compared
 from data_curation.kernel import wanted
 from data_curation.near_pairs import Facts
-from data_curation.prints import BOILERPLATE_SAMPLE, boilerplate_of, cluster, prints_of
+from data_curation.prints import BOILERPLATE_SAMPLE, Prints, boilerplate_of, cluster, prints_of
 from data_curation.ray_runner import Ray, Sides
 from data_curation.spool import Spool
 from recipes.schema import Curation
@@ -80,7 +80,7 @@ def members_of(spool: Spool) -> Members:
     return Members(numbers, spool.facts["named"][numbers], spool.heldout[numbers], told["date"], told["licence"])
 
 
-def compared_by(spool: Spool, curation: Curation, by_facts: bool) -> Compared:
+def compared_by(spool: Spool, curation: Curation, by_facts: bool, use: str) -> Compared:
     """How the documents of a source that stay are about to be compared."""
     numbers = spool.numbers
     if len(numbers) > BOILERPLATE_SAMPLE:
@@ -88,7 +88,7 @@ def compared_by(spool: Spool, curation: Curation, by_facts: bool) -> Compared:
     sample = np.zeros(len(spool), np.bool_)
     sample[numbers] = True
     texts = pa.concat_arrays([pa.array([], pa.large_string()), *spool.texts(sample)])
-    return Compared(boilerplate_of(texts, curation), by_facts)
+    return Compared(boilerplate_of(texts, curation), by_facts, use)
 
 
 def find_clusters(
@@ -107,17 +107,28 @@ def find_clusters(
     what = wanted(curation, common=how.common, figures=how.by_facts)
     if ray is not None and ray.pays(len(members.numbers)):
         sides = Sides(members.named, members.heldout) if how.by_facts else None
-        words, (firsts, edges, likeness) = ray.cluster(texts, what, curation.near_duplicate_jaccard, sides)
-    else:
-        with tempfile.TemporaryFile(prefix="shingles-") as file:
-            prints = prints_of(texts, what, cast(BinaryIO, file), workers)
-            facts = Facts(members.named, prints.figures, members.heldout) if how.by_facts else None
-            words, (firsts, edges, likeness) = prints.words, cluster(prints, curation, facts)
+        return _clusters(members, *ray.cluster(texts, what, curation.near_duplicate_jaccard, sides), curation)
+    with tempfile.TemporaryFile(prefix="shingles-") as file:
+        return clusters_of(prints_of(texts, what, cast(BinaryIO, file), workers), members, how, curation)
+
+
+def clusters_of(prints: Prints, members: Members, how: Compared, curation: Curation) -> Clusters:
+    """``find_clusters`` of documents whose prints are known."""
+    facts = Facts(members.named, prints.figures, members.heldout) if how.by_facts else None
+    return _clusters(members, prints.words, cluster(prints, curation, facts), curation)
+
+
+def _clusters(
+    members: Members, words: Ints, joined: tuple[Ints, Ints, NDArray[np.float64]], curation: Curation
+) -> Clusters:
+    """From every document's words, and what ``prints.cluster`` returns."""
+    firsts, edges, likeness = joined
     several = np.flatnonzero(np.bincount(firsts, minlength=len(firsts))[firsts] > 1)
     several = several[np.argsort(firsts[several], kind="stable")]
     met, at = np.unique(edges.ravel(), return_index=True)  # the first pair that a document stands in
     place = at[np.searchsorted(met, several)]
-    best = _best(several, firsts[several], words, members, curation)
+    dates, licences = (column.take(pa.array(several)) for column in (members.dates, members.licences))
+    best = several[best_of(firsts[several], words[several], dates, licences, curation)]
     return Clusters(
         members=members.numbers[several],
         cluster=members.numbers[firsts[several]],
@@ -164,33 +175,36 @@ def large_clusters(source: str, name_of: Callable[[int], str], clusters: Cluster
     ]
 
 
-def refuse_collapse(source: str, removed: int, total: int, curation: Curation) -> None:
-    """Raises GateError when near-duplicates would take more than the ceiling of a source."""
+def refuse_collapse(source: str, removed: int, total: int, curation: Curation, of_others: int = 0) -> None:
+    """Raises GateError when near-duplicates would take more than the ceiling of a source.
+
+    ``of_others``: how many of the removed repeat documents of other sources.
+    """
     if total and removed / total > curation.removal_ceiling:
         raise GateError(
             f"source {source}",
             f"would lose more than {curation.removal_ceiling:.0%} of its documents to near-duplicates",
-            got=f"{removed} of {total}",
+            got=f"{removed} of {total}" + (f", {of_others} of them copies in other sources" if of_others else ""),
             hint="drop the form's boilerplate (drop_lines, cut_before) or raise curation.near_duplicate_jaccard; raise "
             "curation.removal_ceiling only once a person has looked at the duplicates",
         )
 
 
-def _best(several: Ints, cluster_of: Ints, words: Ints, members: Members, curation: Curation) -> Ints:
-    """For each of ``several`` documents, cluster by cluster, the best one of its cluster by the module's rule."""
-    chosen = pa.array(several)
-    dates, licences = (_strings(column.take(chosen)) for column in (members.dates, members.licences))
-    dated = pc.fill_null(pc.match_substring_regex(dates, ISO_DATE), False)
-    days = pc.rank(pc.if_else(dated, dates, UNDATED), tiebreaker="dense").to_numpy()
-    preference = pc.fill_null(pc.index_in(licences, pa.array(curation.licences, pa.string())), len(curation.licences))
-    order = np.lexsort((several, preference.to_numpy(), -words[several], days, cluster_of))
-    starts = np.ones(len(several), np.bool_)
+def best_of(cluster_of: Ints, words: Ints, dates: pa.Array, licences: pa.Array, curation: Curation) -> Ints:
+    """For each document the place of the best one of its cluster by the module's rule; clusters stand in one piece."""
+    days_told = strings(dates)
+    dated = pc.fill_null(pc.match_substring_regex(days_told, ISO_DATE), False)
+    days = pc.rank(pc.if_else(dated, days_told, UNDATED), tiebreaker="dense").to_numpy()
+    preference = pc.index_in(strings(licences), pa.array(curation.licences, pa.string()))
+    preference = pc.fill_null(preference, len(curation.licences)).to_numpy()
+    order = np.lexsort((np.arange(len(words)), preference, -words, days, cluster_of))
+    starts = np.ones(len(words), np.bool_)
     starts[1:] = cluster_of[1:] != cluster_of[:-1]
-    best: Ints = several[order[np.flatnonzero(starts)]][np.cumsum(starts) - 1]
+    best: Ints = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
     return best
 
 
-def _strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A column in one piece, no dictionary."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return whole.cast(pa.string())

@@ -51,11 +51,6 @@ class FirstSeen:
         self.count += found == NEW
         return found
 
-    def close(self) -> None:
-        """Keep the keys alone; nothing can be added any more."""
-        self._keys = self._keys[: self.count].copy()
-        self._slots = np.full(0, EMPTY)
-
     def _grow(self) -> None:
         kept = self._keys
         self._keys = np.zeros((2 * len(kept), 2), np.uint64)

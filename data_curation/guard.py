@@ -1,18 +1,18 @@
 """The last look at the split, over the files as they were written: nothing of what is measured may have been learnt.
 
 What is asserted: no document and no entity on both sides, nothing dated from ``curation.holdout_from`` on among what is
-trained on, and no near-duplicate across the split within a source, by the comparison that found the duplicates before
-(the same boilerplate: what is left would count it differently, and join what was told apart).
+trained on, and no near-duplicate across the split, within a source and between two, by the comparisons that found the
+duplicates before (the same boilerplate: what is left would count it differently, and join what was told apart). Plain
+text had no side then, which counts where figures tell documents apart.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.errors import GateError
+from data_curation.cross_sources import PLAIN, Compared, Printed, find_across, shingle_file
 from data_curation.kernel import wanted
 from data_curation.near_pairs import Facts
-from data_curation.prints import U32, U64, cluster, prints_of
+from data_curation.prints import U64, Ints, cluster, prints_of
 from data_curation.shard_files import batches_of
 from data_curation.splitting import entity_key, is_late, name_hash
 from recipes.schema import Curation
@@ -33,12 +34,12 @@ HINT = "this is a fault of the curation stage: keep the corpus and report it"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """How a source's near-duplicates were found."""
+class Written:
+    """One source's accepted documents, those held out first."""
 
-    common: U32
-    """Its boilerplate."""
-    by_facts: bool
+    ids: pa.ChunkedArray
+    heldout: NDArray[np.bool_]
+    printed: Printed
 
 
 def check_split(out_dir: Path, curation: Curation, compared: dict[str, Compared], workers: int = 1) -> None:
@@ -50,8 +51,13 @@ def check_split(out_dir: Path, curation: Curation, compared: dict[str, Compared]
     _refuse("documents", on_both)
     _refuse("entities", named)
     _refuse(f"documents dated from {curation.holdout_from} on", late, "are trained on")
-    for source, how in compared.items():
-        _refuse("near-duplicates", set(_crossing(out_dir, source, how, curation, workers)))
+    with ExitStack() as files:
+        figures = any(how.by_facts for how in compared.values())
+        written = [_written(out_dir, source, how, curation, figures, workers, files)
+                   for source, how in compared.items()]  # fmt: skip
+        for one in written:
+            _refuse("near-duplicates", set(_within(one, curation)))
+        _refuse("near-duplicates", set(_between(written, curation)))
 
 
 def _trained_on(
@@ -86,32 +92,49 @@ def _examples(out_dir: Path, names: Iterable[str]) -> Iterator[dict[str, str]]:
             yield from (json.loads(line) for line in lines)
 
 
-def _crossing(out_dir: Path, source: str, how: Compared, curation: Curation, workers: int) -> Iterator[str]:
-    """Pairs of one source that are near-duplicates with the split between them."""
+def _written(
+    out_dir: Path, source: str, how: Compared, curation: Curation, figures: bool, workers: int, files: ExitStack
+) -> Written:
+    """A source's documents; their shingles go to a file that ``files`` closes."""
     ids: list[pa.Array] = []
-    entities: list[U64] = []
-    held: list[NDArray[np.bool_]] = []
+    entities: list[U64] = [np.zeros(0, np.uint64)]
+    held: list[NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
 
     def texts() -> Iterator[pa.Array]:
         for split in ("heldout", "train"):
             for batch in batches_of(out_dir, f"*-{split}", ["id", "entity", "text"], pc.field("source") == source):
                 if len(batch):
                     ids.append(batch["id"].take(pa.array(np.arange(len(batch)))))  # a copy: the batch shall go
-                    entities.append(_entities(batch["id"], batch["entity"]) if how.by_facts else np.zeros(0, np.uint64))
+                    entities.append(_entities(batch["id"], batch["entity"]))
                     held.append(np.full(len(batch), split == "heldout"))
                     yield batch["text"]
-            if not held:
-                return  # nothing to cross to
 
-    with tempfile.TemporaryFile(prefix="shingles-") as file:
-        what = wanted(curation, common=how.common, figures=how.by_facts)
-        prints = prints_of(texts(), what, cast(BinaryIO, file), workers)
-        if not held:
-            return
-        sides = np.concatenate(held)
-        facts = Facts(np.concatenate(entities), prints.figures, sides) if how.by_facts else None
-        _, edges, likeness = cluster(prints, curation, facts)
-    names = pa.chunked_array(ids)
+    what = wanted(curation, common=how.common, figures=figures)
+    prints = prints_of(texts(), what, shingle_file(out_dir, files), workers)
+    sides = np.concatenate(held)
+    told = np.zeros_like(sides) if how.use in PLAIN else sides
+    printed = Printed(how, prints, np.arange(len(sides)), np.ones_like(sides), np.concatenate(entities), told)
+    return Written(pa.chunked_array(ids, pa.string()), sides, printed)
+
+
+def _within(one: Written, curation: Curation) -> Iterator[str]:
+    """Near-duplicates of one source with the split between them."""
+    printed = one.printed
+    if one.heldout.any() and not one.heldout.all():
+        facts = Facts(printed.named, printed.prints.figures, printed.heldout) if printed.how.by_facts else None
+        _, edges, likeness = cluster(printed.prints, curation, facts)
+        yield from _crossing([one], edges, likeness)
+
+
+def _between(written: Sequence[Written], curation: Curation) -> Iterator[str]:
+    """Near-duplicates of two sources with the split between them."""
+    if len(written) > 1 and any(one.heldout.any() for one in written):
+        yield from _crossing(written, *find_across([one.printed for one in written], curation))
+
+
+def _crossing(written: Sequence[Written], edges: Ints, likeness: NDArray[np.float64]) -> Iterator[str]:
+    sides = np.concatenate([one.heldout for one in written])
+    names = pa.chunked_array([chunk for one in written for chunk in one.ids.chunks], pa.string())
     for (one, other), alike in zip(edges, likeness, strict=True):
         if sides[one] != sides[other]:
             yield f"{names[int(one)]} and {names[int(other)]} ({alike:.2f})"

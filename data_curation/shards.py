@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from contracts.documents import Document
 from data_curation.candidates import Book
 from data_curation.decontamination import Index, Match
-from data_curation.first_seen import FirstSeen, Ints
 from data_curation.splitting import PRETRAINING_HELDOUT_SHARE, U64, place, position, positions
 from data_curation.spool import Mask, Spool
 from recipes.schema import Curation
@@ -49,22 +47,13 @@ def assemble(
 
     Text about a held-out entity, or dated too late, is never trained on: it joins the held-out side. Of the rest, about
     5 % of the original documents (all parts of one together), at least one where there are two, are held out to measure
-    on. Exact duplicates of another source fall, and training text that holds evaluation text.
+    on. Training text that holds evaluation text falls.
     """
     if sources:
         _hold_out(list(sources.values()), held, curation.seed)
-    seen = FirstSeen()
-    entered: list[tuple[Spool, Ints]] = []
     for spool in sources.values():
         spool.heldout |= spool.facts["late"]
-        matches = _matches(spool, spool.stays & ~spool.heldout, index, workers)
-        numbers = spool.numbers
-        clean_ones = np.ones(len(spool), np.bool_)
-        clean_ones[list(matches)] = False
-        first = seen.add(spool.content[numbers], clean_ones[numbers])
-        entered.append((spool, numbers[first == -1]))
-        copies = dict(zip(numbers[first >= 0].tolist(), first[first >= 0].tolist(), strict=True))
-        _reject(spool, matches, book, copies, entered)
+        _reject(spool, _matches(spool, spool.stays & ~spool.heldout, index, workers), book)
 
 
 def _matches(spool: Spool, looked_at: Mask, index: Index, workers: int) -> dict[int, Match]:
@@ -73,34 +62,15 @@ def _matches(spool: Spool, looked_at: Mask, index: Index, workers: int) -> dict[
     return {int(numbers[at]): match for at, match in index.find_in(spool.texts(looked_at), workers)}
 
 
-def _reject(
-    spool: Spool, matches: Mapping[int, Match], book: Book, copies: Mapping[int, int] | None = None,
-    entered: list[tuple[Spool, Ints]] | None = None,
-) -> None:  # fmt: skip
-    """Copies first: ``copies`` holds a document's number to the place of its first among all that ``entered``."""
+def _reject(spool: Spool, matches: Mapping[int, Match], book: Book) -> None:
     fallen = np.zeros(len(spool), np.bool_)
-    fallen[[*matches, *(copies or ())]] = True
-
-    def why(number: int, _: Document) -> tuple[str, str, str]:
-        if copies and number in copies:
-            return "duplicates", "exact_duplicate", f"of {_entered(entered or [], copies[number])}"
-        return "decontamination", "contaminated", told_of(matches[number])
-
-    spool.reject(fallen, why, book)
+    fallen[list(matches)] = True
+    spool.reject(fallen, lambda number, _: ("decontamination", "contaminated", told_of(matches[number])), book)
 
 
 def told_of(match: Match) -> str:
     """A match in words."""
     return f"{match.coverage:.0%} of {match.item} ({match.ngrams} n-grams): {match.span}"
-
-
-def _entered(entered: list[tuple[Spool, Ints]], place: int) -> str:
-    """The id of the document at a place among all that entered."""
-    for spool, numbers in entered:
-        if place < len(numbers):
-            return spool.identity(int(numbers[place]))
-        place -= len(numbers)
-    raise AssertionError("a copy of what never entered")
 
 
 def _hold_out(spools: list[Spool], held: U64, seed: int) -> None:

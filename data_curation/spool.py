@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contracts.documents import Document, Origin
 from data_curation.candidates import Book, Candidate
-from data_curation.first_seen import U64, FirstSeen, Ints
+from data_curation.first_seen import FirstSeen, Ints
 from data_curation.json_loop import json_lines
 from data_curation.text_steps import Reason
 
@@ -54,7 +54,7 @@ class Spool:
     def __init__(self, path: Path, source: str) -> None:
         self.source = source
         self.seen = FirstSeen()
-        """The documents' content: sha256 of the text without its case, its first 128 bits."""
+        """While it is written, the documents' content: sha256 of the text without its case, its first 128 bits."""
         self.stays: Mask = np.zeros(0, np.bool_)
         """Which documents have not fallen."""
         self.heldout: Mask = np.zeros(0, np.bool_)
@@ -86,7 +86,7 @@ class Spool:
         """End the writing: all documents stay, none is held out."""
         self._writer.close()
         self._out.close()
-        self.seen.close()
+        self.seen = FirstSeen()
         self.facts = np.concatenate([self.facts, *self._facts])
         self._facts.clear()
         self.stays, self.heldout = np.ones(len(self), np.bool_), np.zeros(len(self), np.bool_)
@@ -95,11 +95,6 @@ class Spool:
     def numbers(self) -> Ints:
         """Of the documents that stay."""
         return np.flatnonzero(self.stays)
-
-    @property
-    def content(self) -> U64:
-        """(documents, 2): equal for exact duplicates."""
-        return self.seen.keys
 
     def identity(self, number: int) -> str:
         """A document's id; of those written so far, too."""

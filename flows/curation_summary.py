@@ -70,8 +70,8 @@ def _near(card: CurationCard, samples: Samples) -> Iterator[str]:
     if card.near_duplicates:
         yield "\n## Near-duplicates\n"
         yield from _table(
-            ("source", "compared", "removed", "ceiling", "clusters"),
-            [(name, one.compared, one.removed, f"{one.ceiling:.0%}", one.clusters)
+            ("source", "compared", "removed", "of other sources", "ceiling", "clusters"),
+            [(name, one.compared, one.removed, one.of_other_sources, f"{one.ceiling:.0%}", one.clusters)
              for name, one in card.near_duplicates.items()],
         )  # fmt: skip
     for alarm in card.cluster_alarms:

@@ -122,7 +122,9 @@ def _comparing(measured: _Measured, spool: Spool, section: CurateSection) -> Non
     words_once = "words found and hashed", lambda: [scan(one, NOTHING) for one in spool.texts()]
 
     def near_duplicates() -> object:
-        return find_clusters(spool.texts(), members_of(spool), compared_by(spool, curation, False), curation)
+        return find_clusters(
+            spool.texts(), members_of(spool), compared_by(spool, curation, False, "pretraining"), curation
+        )
 
     index = Index(_questions(section), curation)
     measured("near-duplicates", near_duplicates, *words_once)

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.answers import numbers
+from data_curation.cross_sources import Compared
 from data_curation.duplicates import Members, find_clusters
 from data_curation.field_paths import lookup, text_of
-from data_curation.guard import Compared
 from data_curation.kernel import texts_of
 from data_curation.minhash import common_table
 from data_curation.prints import boilerplate_of

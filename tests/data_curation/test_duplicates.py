@@ -15,8 +15,8 @@ import pytest
 from contracts.answers import numbers
 from contracts.documents import Document
 from data_curation.candidates import Candidate
+from data_curation.cross_sources import Compared
 from data_curation.duplicates import Clusters, Members, find_clusters, large_clusters
-from data_curation.guard import Compared
 from data_curation.kernel import texts_of
 from data_curation.prints import boilerplate_of
 from recipes.schema import Curation
@@ -51,7 +51,7 @@ def clusters_of(
         pa.array([one.document.licence for one in members]),
     )  # fmt: skip
     batches = (texts.slice(start, batch) for start in range(0, len(texts), batch))
-    how = Compared(boilerplate_of(texts, curation), tell_reports_apart)
+    how = Compared(boilerplate_of(texts, curation), tell_reports_apart, "pretraining")
     return find_clusters(batches, known, how, curation, workers)
 
 

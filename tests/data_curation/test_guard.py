@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.errors import GateError
+from data_curation.cross_sources import Compared
 from data_curation.curate import curate
-from data_curation.guard import Compared, check_split
+from data_curation.guard import check_split
 from data_curation.minhash import common_table
 from recipes.schema import Curation
 from tests.data_curation.corpus_sample import corpus, lease, lines, section, written
@@ -56,7 +57,10 @@ def add_document(out: Path, split: str, **changes: Any) -> dict[str, Any]:
 
 
 def check(out: Path, curation: Curation = CURATION) -> None:
-    check_split(out, curation, {"leases": Compared(NOTHING_COMMON, True), "stories": Compared(NOTHING_COMMON, False)})
+    told = {
+        "leases": Compared(NOTHING_COMMON, True, "tasks"), "stories": Compared(NOTHING_COMMON, False, "pretraining")
+    }  # fmt: skip
+    check_split(out, curation, told)
 
 
 def test_what_curation_writes_passes(out: Path) -> None:

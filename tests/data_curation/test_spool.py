@@ -90,7 +90,7 @@ def test_only_what_stays_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_memory_is_under_two_hundred_bytes_a_document(tmp_path: Path) -> None:
     spool = spooled(tmp_path, 3_000)
     labels = sum(batch.nbytes for batch in spool._labels)
-    held = spool.facts.nbytes + spool.content.nbytes + spool.stays.nbytes + spool.heldout.nbytes + labels
+    held = spool.facts.nbytes + spool.stays.nbytes + spool.heldout.nbytes + labels
     assert held < 200 * len(spool)
 
 
