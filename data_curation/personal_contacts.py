@@ -22,7 +22,7 @@ DAY = re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{4}|\d{4}[/.-]\d\d[/.-]\d\d")
 PHONE_WORDS = re.compile(
     r"(?:(?:\btel(?:e|ephone|efax)?\b|\b(?:land ?line|phone|fax|facsimile|call|text|whatsapp|voicemail|dial|"
     r"hotline|telefon)\b|"
-    r"\b(?:my|our|his|her|their|contact)(?: \w+)? number\b|☎|📞)[^\d\n]{0,25}|"
+    r"\b(?:my|our|his|her|their|contact)(?: \w+)? number\b|☎|📞)(?:[^\d\n]{0,25}|[:.]\s{1,3})|"
     r"(?:\b(?:cell|mobile)|(?:^|[\s|(,;])(?:t|p|m|c|f|ph)\s?[:.])"
     r"(?: ?(?:phone|number|no\.?|is))*[\s:,.#]{0,4})$",
     re.IGNORECASE,
@@ -42,7 +42,10 @@ PHONE_MARKS = (
 """Before a number without one of them there is none of ``PHONE_WORDS``, which takes ten times as long to look for."""
 EXTENSION = re.compile(r",? ?(?:ext\.?|extension|x) ?\d{1,5}\b", re.IGNORECASE)
 
-WORD = r"(?:(?:Mc|Mac|[DO]['’])?[A-ZÀ-Þ][a-zà-ÿ]{1,20}(?:-[A-ZÀ-Þ][a-zà-ÿ]{1,20})?(?!\w)|[A-Z]\.)"
+WORD = (
+    r"(?:(?:Mc|Mac|De|Di|Du|La|Le|Van|Von|Fitz|[DO]['’])?"
+    r"[A-ZÀ-Þ][a-zà-ÿ]{1,20}(?:-[A-ZÀ-Þ][a-zà-ÿ]{1,20})?(?!\w)|[A-Z]\.)"
+)
 TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|Prof|Miss|Mx)\.? )"
 INITIAL = re.compile(r"[A-Z]?\.?")
 FULL_NAME = rf"{TITLE}?{WORD}(?: (?:{WORD}|(?:van|von|de|der|la|del|di|bin|al)\b)){{1,4}}|{TITLE}{WORD}"
@@ -87,7 +90,7 @@ google facebook january february march april may june july august september octo
 wednesday thursday friday saturday sunday agreement section article notice borrower lender seller buyer purchaser
 licensee licensor landlord tenant lessor lessee owner contractor architect employer employee parties party copy fax
 telephone phone email mail attention washington york francisco angeles chicago boston london options option me him
-her them professional superhost local great
+her them professional superhost local great each either neither tel contact
 """
 """Words of firms, offices, places and forms: where one stands, there is no name."""
 FIRMS = frozenset(
@@ -167,7 +170,7 @@ def _person(text: str, start: int, end: int) -> Span | None:
     words = 0
     last = start
     for found in re.finditer(r"[^\s,&]+", text[start:end]):
-        is_label = found.end() == end - start and text[end : end + 2].lstrip(" ").startswith(":")
+        is_label = found.end() == end - start and text[end : end + 3].lstrip(" .").startswith(":")
         if found.group().casefold().strip(".") in FIRMS:
             return None
         if is_label or not is_name(found.group()):

@@ -93,7 +93,8 @@ STREET = (
     r"(?:, [A-Z][\w.'’ -]{1,30}){0,2}(?:,? [A-Z]{2} \d{5}(?:-\d{4})?)?"
 )
 HOME = re.compile(
-    r"(?i:\bresiding at|\bresides at|\blives at|\bresidence is|\b(?:home|residential|private) address(?: is)?)"
+    r"(?i:\bresiding at|\bresides at|\blives at|\bresidence is|\b(?:home|residential|private) address(?: is)?|"
+    r"\ban individual,? (?:with|having) (?:an|his|her) address at)"
     rf"[:,\s]{{1,3}}({STREET})"
 )
 

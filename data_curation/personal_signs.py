@@ -24,6 +24,7 @@ COLONS = re.compile(f"::|(?:[0-9A-Fa-f]{{1,4}}:){{{IPV6_COLONS}}}")
 BIRTH_WORDS = ("birth", "dob", "d.o.b", "born")
 HOME_WORDS = (
     "residing at", "resides at", "lives at", "residence is", "home address", "residential address", "private address",
+    "address at",
 )  # fmt: skip
 """Each stands in what ``personal_patterns.HOME`` matches."""
 HOST_WORDS = ("host", "my name is", "names are")

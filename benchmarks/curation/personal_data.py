@@ -4,7 +4,8 @@
     .venv/bin/python -m benchmarks.curation.personal_data CORPUS --missed
 
 With ``--missed`` a net much wider than the finders is thrown over the texts: whatever has the form of an e-mail
-address, a phone, a street, a birthday or a social security number and was not found is printed for a person to judge.
+address, a phone, a name behind a contact's label, a street, a birthday or a social security number and was not found is
+printed for a person to judge.
 What of it is personal data was missed, so recall on real texts can be told.
 
 Values are printed here, on a screen, and nowhere else. The last line is JSON: counts, the share of numbers that survive
@@ -34,6 +35,11 @@ AROUND_CHARS = 70
 WIDE = {
     "email": re.compile(r"\S{1,64}\s?(?:@|\(at\)|\[at\])\s?\S{2,64}", re.IGNORECASE),
     "phone": re.compile(r"(?<![\w.,$-])(?:\+?\d{1,3}[ .-])?\(?\d{2,4}\)?[ .-]{1,2}\d{3,4}[ .-]\d{3,4}(?![\w-])"),
+    "name": re.compile(
+        r"(?i:attn|attention|contact(?: person)?|c/o)[.:]{1,2}\s{1,3}"
+        r"(?!General|Chief|Vice|Senior|Executive|Corporate|Legal|Secretary|President|Office|Depart|Director|Manager)"
+        r"(?:M[rs]{1,2}\.? |Dr\.? )?[A-Z][\w'’-]{1,20} (?:[A-Z]\. ){0,2}[A-Z][\w'’-]{1,20}"
+    ),
     "home_address": re.compile(
         r"\d{1,5} (?:[A-Z][\w.'’]{0,20} ){1,4}"
         r"(?:Street|St\.|Avenue|Ave|Road|Rd|Drive|Lane|Court|Boulevard|Blvd|Place)\b"
