@@ -41,20 +41,22 @@ def seen(batches: Iterable[pa.RecordBatch], ontology: Ontology | None, inbox: In
     dated: Counter[tuple[tuple[str, ...], str | None]] = Counter()
     for batch in batches:
         real = batch if not pc.any(batch["synthetic"]).as_py() else batch.filter(pc.invert(batch["synthetic"]))
-        printed += phrases.documents_with(real["text"])
         files = real["file"].dictionary_encode()
         places = [places_of(file, inbox) for file in files.dictionary.to_pylist()]
-        at = files.indices.to_pylist()
-        dated.update(
-            (() if one is None else places[one], day) for one, day in zip(at, real["date"].to_pylist(), strict=True)
-        )
+        of = [() if one is None else places[one] for one in files.indices.to_pylist()]
+        dated.update(zip(of, real["date"].to_pylist(), strict=True))
+        for where in set(of):
+            told = real["text"].filter(pa.array([one == where for one in of]))
+            # what its drop tells is counted below: a document that says so itself counts once
+            counts = np.array([name not in where for name in phrases.names], np.bool_)
+            printed += phrases.documents_with(told) * counts
     counted = Seen(names=Counter(dict(zip(phrases.names, printed.tolist(), strict=True))))
-    for (where, told), documents in dated.items():
+    for (where, day), documents in dated.items():
         for place in where or (NOT_STATED,):
-            counted.places_and_years.setdefault(place, Counter())[year_of(told) or NOT_STATED] += documents
+            counted.places_and_years.setdefault(place, Counter())[year_of(day) or NOT_STATED] += documents
         if ontology:
             found = {name for name in ontology.jurisdictions if name in where}
-            found |= {name for name, period in ontology.periods.items() if _lies_in(told, period)}
+            found |= {name for name, period in ontology.periods.items() if _lies_in(day, period)}
             counted.names.update(dict.fromkeys(found, documents))
     return counted
 

@@ -91,6 +91,7 @@ wednesday thursday friday saturday sunday agreement section article notice borro
 licensee licensor landlord tenant lessor lessee owner contractor architect employer employee parties party copy fax
 telephone phone email mail attention washington york francisco angeles chicago boston london options option me him
 her them professional superhost local great each either neither tel contact
+facsimile telefax mailing address order fulfillment part registration syndicate station terminals area head
 """
 """Words of firms, offices, places and forms: where one stands, there is no name."""
 FIRMS = frozenset(

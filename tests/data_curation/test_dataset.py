@@ -147,6 +147,14 @@ def test_a_drop_says_where_its_documents_are_from(tmp_path: Path) -> None:
     assert card.places_and_years["DE"]["2007"] == 1
 
 
+def test_a_place_that_a_document_and_its_drop_name_counts_once(tmp_path: Path) -> None:
+    told = ONTOLOGY.model_dump() | {"jurisdictions": {"DE": {"phrases": ["monthly rent"], "source": "a test"}}}
+    for inbox in (Inbox(drops={"leases.jsonl": DROP}), None):
+        made = curated(tmp_path / str(bool(inbox)), ontology=Ontology.model_validate(told), inbox=inbox)
+        card = CurationCard.model_validate_json((made / "card.json").read_text())
+        assert {one.name: one.documents for one in card.coverage}["DE"] == 40
+
+
 def test_required_coverage_fails_and_names_what_is_missing(tmp_path: Path) -> None:
     required = section(None).curation.model_copy(update={"require_coverage": {"tax": 3, "twenties": 11, "rent": 1}})
     with pytest.raises(GateError, match="got tax: 0 of 3 documents, twenties: 10 of 11 documents"):
