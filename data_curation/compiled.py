@@ -3,39 +3,131 @@
 The compiler's own cache looks only at the file of the function that is asked for. A change in a loop that it calls,
 in another file, would go unseen and the old machine code would run. So the folder's name holds a digest of every file
 with loops.
+
+The compiler takes most of a second to start, longer than many corpora take. So it is imported where a loop is called
+that has not been compiled yet, or one that is no ``entry``.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from data_curation.machine_code import Code, kinds_of, load, machine_code, numbers_of
 
 LOOPS = (
     "compiled.py", "content_loop.py", "cross_loop.py", "english_loop.py", "first_seen.py", "folding.py", "json_loop.py",
-    "letters.py", "minhash.py", "near_pairs.py", "ngram_table.py", "normal_loop.py", "number_loop.py", "phrases.py",
-    "repeats.py", "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py", "text_measures.py",
+    "letters.py", "machine_code.py", "minhash.py", "near_pairs.py", "ngram_table.py", "normal_loop.py", "number_loop.py",
+    "phrases.py", "repeats.py", "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py", "text_measures.py",
     "text_statistics.py", "language.py", "mojibake.py", "normalising.py", "personal_patterns.py", "personal_signs.py",
+    "vectors.py",
 )  # fmt: skip
 """The files whose functions are compiled, and those whose figures stand in them."""
 F = TypeVar("F", bound=Callable[..., Any])
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+
+class Loop:
+    """A compiled function over arrays, for Python and for other loops; ``py_func`` and others are the compiler's names.
+
+    It runs without the interpreter's lock.
+    """
+
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func = function
+        self.targetoptions = options
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.dispatcher(*arguments)
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        """What the compiler makes of the function."""
+        return compiler().njit(**OPTIONS, **self.targetoptions)(self.py_func)
+
+    @property
+    def _numba_type_(self) -> Any:
+        return self.dispatcher._numba_type_
+
+    def __deepcopy__(self, _: Any) -> Loop:
+        return self
+
+
+class Entry(Loop):
+    """A loop that Python calls through its machine code, which was kept, without the compiler.
+
+    It takes arrays in C order and numbers, and returns nothing or an integer. It may make no array: that needs the
+    compiler's own memory management.
+    """
+
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        super().__init__(function, **options)
+        self._codes: dict[tuple[str, ...], Code] = {}
+        self._making = threading.Lock()
+
+    def __call__(self, *arguments: Any) -> Any:
+        kinds = kinds_of(arguments)
+        code = self._codes.get(kinds) or self._code(kinds)
+        return code(*numbers_of(arguments))
+
+    def _code(self, kinds: tuple[str, ...]) -> Code:
+        with self._making:
+            if kinds not in self._codes:
+                name = f"{self.py_func.__module__}.{self.py_func.__name__}"
+                returns = self.py_func.__annotations__["return"] not in ("None", None)
+                path = cache_folder() / f"{name}-{hashlib.sha256(repr(kinds).encode()).hexdigest()[:12]}"
+                self._codes[kinds] = load(path, kinds, returns, lambda: self._made(kinds, returns))
+        return self._codes[kinds]
+
+    def _made(self, kinds: tuple[str, ...], returns: bool) -> bytes:
+        return machine_code(compiler(), self.dispatcher, kinds, returns, OPTIONS)
+
+
+class Vector:
+    """An instruction of ``vectors``, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def _numba_type_(self) -> Any:
+        from numba.core.registry import cpu_target
+
+        from data_curation import vectors
+
+        cpu_target.typing_context.refresh()  # it looks for new instructions only when told
+        return cpu_target.typing_context.resolve_value_type(getattr(vectors, self.name))
+
+    def __deepcopy__(self, _: Any) -> Vector:
+        return self
+
+
+BLOCK = 64
+"""Bytes that ``mask`` and ``copy`` take at a time; they read past what is asked for, so arrays need that much room."""
+load8, mask, equal, within, copy, lowest_bit, ones = (
+    cast(Any, Vector(name)) for name in ("load8", "mask", "equal", "within", "copy", "lowest_bit", "ones")
+)
 
 
 def loop(function: F) -> F:
-    """Compile a function over arrays on its first call; it runs without the interpreter's lock."""
-    compiled: F = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")(function)
-    return compiled
+    """Compile a function on its first call."""
+    return cast(F, Loop(function, cache=True))
+
+
+def entry(function: F) -> F:
+    """``loop`` for a function that Python calls and that makes no array (``Entry``)."""
+    return cast(F, Entry(function))
 
 
 def inlined(function: F) -> F:
@@ -43,15 +135,24 @@ def inlined(function: F) -> F:
 
     A call would count the references of every array up and down, which costs more than what such a function does.
     """
-    compiled: F = numba.njit(inline="always", nogil=True, boundscheck=False, error_model="numpy")(function)
-    return compiled
+    return cast(F, Loop(function, inline="always"))
 
 
+@functools.cache
+def compiler() -> Any:
+    """The compiler, told where to keep what it makes."""
+    import numba
+
+    numba.config.CACHE_DIR = str(cache_folder())
+    return numba
+
+
+@functools.cache
 def cache_folder() -> Path:
     """Where compiled loops lie: beside the code, else in the user's cache, else in a folder for this process only."""
     here = Path(__file__).parent
     digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in LOOPS)).hexdigest()[:12]
-    told = numba.config.CACHE_DIR
+    told = os.environ.get("NUMBA_CACHE_DIR")  # the compiler's own variable: it cannot be asked before it is imported
     places = [Path(told)] if told else [here / "__pycache__", Path.home() / ".cache" / "stillroom"]
     for place in places:
         folder = place / f"loops-{digest}"
@@ -64,12 +165,9 @@ def cache_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="stillroom-loops-"))
 
 
-numba.config.CACHE_DIR = str(cache_folder())
-
-
 def kept(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """A table about characters, made once a machine, version of the code and of Unicode."""
-    path = Path(numba.config.CACHE_DIR) / f"{name}-{unicodedata.unidata_version}.npy"
+    path = cache_folder() / f"{name}-{unicodedata.unidata_version}.npy"
     try:
         found: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError):
@@ -78,103 +176,3 @@ def kept(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
             np.save(out, found, allow_pickle=False)
         Path(out.name).replace(path)
     return found
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def load8(context: Any, data: Any, position: Any) -> Any:
-    """The eight bytes of a uint8 array from ``position`` on, as one little-endian uint64; no bounds are checked."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = target.make_array(signature.args[0])(target, builder, arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
-
-    return types.uint64(data, types.intp), generate
-
-
-BLOCK = 64
-"""Bytes that ``mask`` and ``copy`` take at a time; they read past what is asked for, so arrays need that much room."""
-
-
-VECTOR = ir.VectorType(ir.IntType(8), BLOCK)
-ZEROS = ir.Constant(VECTOR, [0] * BLOCK)
-
-
-def _vector(target: Any, builder: Any, kind: Any, array: Any, position: Any) -> Any:
-    place = builder.gep(target.make_array(kind)(target, builder, array).data, [position])
-    return builder.bitcast(place, VECTOR.as_pointer())
-
-
-def _everywhere(builder: Any, byte: Any) -> Any:
-    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
-    lanes = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
-    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), lanes)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def mask(context: Any, data: Any, position: Any, bits: Any) -> Any:
-    """Which of 64 bytes of a uint8 array have one of ``bits`` set: a uint64, the first byte its lowest bit."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
-        found = builder.icmp_unsigned("!=", builder.and_(loaded, _everywhere(builder, arguments[2])), ZEROS)
-        return builder.bitcast(found, ir.IntType(64))
-
-    return types.uint64(data, types.intp, types.uint8), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def equal(context: Any, data: Any, position: Any, byte: Any) -> Any:
-    """Which of 64 bytes of a uint8 array are ``byte``: a uint64 like that of ``mask``."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
-        found = builder.icmp_unsigned("==", loaded, _everywhere(builder, arguments[2]))
-        return builder.bitcast(found, ir.IntType(64))
-
-    return types.uint64(data, types.intp, types.uint8), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def within(context: Any, data: Any, position: Any, first: Any, count: Any) -> Any:
-    """Which of 64 bytes of a uint8 array are among ``count`` from ``first`` on: a uint64 like that of ``mask``."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        loaded = builder.load(_vector(target, builder, signature.args[0], *arguments[:2]), align=1)
-        above = builder.sub(loaded, _everywhere(builder, arguments[2]))
-        found = builder.icmp_unsigned("<", above, _everywhere(builder, arguments[3]))
-        return builder.bitcast(found, ir.IntType(64))
-
-    return types.uint64(data, types.intp, types.uint8, types.uint8), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def copy(context: Any, to: Any, at: Any, data: Any, position: Any) -> Any:
-    """Copy 64 bytes of a uint8 array into another."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        loaded = builder.load(_vector(target, builder, signature.args[2], *arguments[2:]), align=1)
-        builder.store(loaded, _vector(target, builder, signature.args[0], *arguments[:2]), align=1)
-        return target.get_dummy_value()
-
-    return types.void(to, types.intp, data, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def lowest_bit(context: Any, value: Any) -> Any:
-    """The place of the lowest bit that is set in a uint64; 64 where none is."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.intp(types.uint64), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def ones(context: Any, value: Any) -> Any:
-    """How many bits of a uint64 are set."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.intp(types.uint64), generate

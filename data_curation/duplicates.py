@@ -115,7 +115,7 @@ def find_clusters(
 def clusters_of(prints: Prints, members: Members, how: Compared, curation: Curation) -> Clusters:
     """``find_clusters`` of documents whose prints are known."""
     facts = Facts(members.named, prints.figures, members.heldout) if how.by_facts else None
-    return _clusters(members, prints.words, cluster(prints, curation, facts), curation)
+    return _clusters(members, prints.words, cluster(prints, curation.near_duplicate_jaccard, facts), curation)
 
 
 def _clusters(

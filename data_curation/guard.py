@@ -122,7 +122,7 @@ def _within(one: Written, curation: Curation) -> Iterator[str]:
     printed = one.printed
     if one.heldout.any() and not one.heldout.all():
         facts = Facts(printed.named, printed.prints.figures, printed.heldout) if printed.how.by_facts else None
-        _, edges, likeness = cluster(printed.prints, curation, facts)
+        _, edges, likeness = cluster(printed.prints, curation.near_duplicate_jaccard, facts)
         yield from _crossing([one], edges, likeness)
 
 

@@ -8,6 +8,7 @@ every runner calls ``scan``.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,9 +20,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_curation.letters import letters
-from data_curation.minhash import common_table, hash_parameters
+from data_curation.minhash import CHUNK, LANES, common_table, hash_parameters
 from data_curation.ngram_table import NgramTable, no_ngrams
-from data_curation.scan_loop import ngram_hashes, scan_documents, word_sums
+from data_curation.scan_loop import ROOM, Room, ngram_hashes, scan_documents, word_sums
+from data_curation.sorting import STARTS
 from data_curation.text_measures import measure_documents
 from data_curation.text_statistics import ROW
 
@@ -36,6 +38,8 @@ KERNEL_VERSION = 1
 """Raised when any hash changes: what is kept on disk from another version is no use."""
 HIT = np.dtype([("document", "<i8"), ("word", "<i8"), ("size", "<i8"), ("slot", "<i8")])
 HITS_AT_FIRST = 4_096
+MOST_KEPT_BYTES = 1 << 24
+"""Room that a thread keeps for its next batch; what a larger text takes is given back."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +94,59 @@ def scan(texts: pa.Array | pa.ChunkedArray, what: Wanted) -> Scan:
     size = int(offsets[-1] - offsets[0])
     content, words = np.zeros((documents, 2), np.uint64), np.zeros(documents, np.int64)
     bands, figures = np.zeros((documents, what.bands), np.uint64), np.zeros(documents, np.uint64)
-    shingles = np.empty(size // 2 + documents + 1 if what.shingle_words else 0, np.uint32)
+    shingles = _WORKPLACE.room("shingles", np.uint32, size // 2 + documents + 1 if what.shingle_words else 0)
     ends = np.zeros(documents, np.int64)
-    room = HITS_AT_FIRST if what.ngrams.sizes.size else 1
+    room: Any = _room(int(np.diff(offsets).max(initial=0)), what)
+    most = HITS_AT_FIRST if what.ngrams.sizes.size else 1
     while True:
-        hits = np.zeros((room, 4), np.int64)
+        hits = np.zeros((most, 4), np.int64)
         found = scan_documents(
             data, offsets, *letters(), what.shingle_words, factors, addends, what.rows, what.common, what.ngrams.keys,
             what.ngrams.bits, what.ngrams.sizes, what.figures, content, words, bands, shingles, ends,
-            figures, hits,
+            figures, hits, *room,
         )  # fmt: skip
-        if found <= room:
+        if found <= most:
             break
-        room = found
+        most = found
     kept = shingles[: ends[-1] if documents and what.shingle_words else 0].copy()
     records = hits[:found].view(HIT).reshape(-1)
-    order = np.lexsort((records["size"], records["word"], records["document"]))
+    if found:
+        records = records[np.lexsort((records["size"], records["word"], records["document"]))]
     statistics = counts_of(texts) if what.statistics else np.zeros(0, ROW)
-    return Scan(content, words, bands, kept, ends, figures, records[order], statistics)
+    return Scan(content, words, bands, kept, ends, figures, records, statistics)
+
+
+class _Workplace(threading.local):
+    """A thread's arrays to work in: fresh ones for each batch would cost the system a page fault every 4 KiB."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, NDArray[Any]] = {}
+
+    def room(self, name: str, kind: type[Any], length: int) -> NDArray[Any]:
+        """An array of at least ``length``, with anything in it, until the next call with this name."""
+        found = self._kept.get(name)
+        if found is None or len(found) < length:
+            found = np.empty(length, kind)
+            if found.nbytes <= MOST_KEPT_BYTES:
+                self._kept[name] = found
+        return found
+
+
+_WORKPLACE = _Workplace()
+
+
+def _room(longest: int, what: Wanted) -> Room:
+    """For texts of at most ``longest`` bytes."""
+    words, room = longest // 2 + 16, _WORKPLACE.room
+    return Room(
+        sums=room("sums", np.uint64, 2 * words if what.figures else words),
+        own=room("own", np.uint32, words if what.common.size else 0),
+        pieces=room("pieces", np.uint8, 3 * ROOM).reshape(3, ROOM),
+        bounds=room("bounds", np.int32, ROOM),
+        low=np.empty(what.bands * what.rows, np.uint32),
+        chunk=room("chunk", np.uint32, CHUNK + LANES),
+        starts=room("starts", np.int64, STARTS),
+    )
 
 
 def counts_of(texts: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import inlined, loop
+from data_curation.compiled import entry, inlined, loop
 
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
@@ -97,7 +97,7 @@ def band_keys(shingles: U32, factors: U32, addends: U32, rows: int, low: U32, ch
         keys[band] = key
 
 
-@loop
+@entry
 def _fill(table: U32, shingles: U32) -> None:
     mask = np.uint32(table.size - 1)
     for number in range(shingles.size):

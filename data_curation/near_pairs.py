@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import loop
+from data_curation.compiled import entry, loop
 from data_curation.minhash import LEAST_SHINGLES, is_common
-from data_curation.sorting import ordered
+from data_curation.sorting import STARTS, order
 
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
@@ -65,21 +65,28 @@ def shared_keys(keys: U64, usable: NDArray[np.bool_], low: np.uint64) -> U64:
 
 def sets_of(shingles: U32, ends: Ints, common: U32) -> Sets:
     """Sets of documents whose shingles stand one after the other; ``shingles`` is overwritten."""
-    whole, whole_ends = _distinct(shingles, ends)
+    whole_ends, lengths = np.zeros(len(ends) + 1, np.int64), np.diff(ends, prepend=0)
+    room = np.empty(lengths.max(initial=0), np.uint32)
+    whole = shingles[: _distinct(shingles, ends, whole_ends, room, np.empty(STARTS, np.int64))]
     if not common.size:
         return Sets(whole, whole_ends, whole, whole_ends)
-    own, own_ends = _without(whole, whole_ends, common)
-    return Sets(whole, whole_ends, own, own_ends)
+    own, own_ends = np.empty(len(whole), np.uint32), np.zeros(len(whole_ends), np.int64)
+    return Sets(whole, whole_ends, own[: _without(whole, whole_ends, common, own, own_ends)], own_ends)
 
 
-@loop
-def join_band(packed: U64, low: Any, keys: U64, place: Ints, sets: Sets, facts: Facts, tell_apart: bool,
-              threshold: float, parent: Ints, failed: U64, edges: Ints, likeness: Any, joined: int) -> int:  # fmt: skip
-    """Verify and join the candidates of one band; ``place`` is where a document's set stands in ``sets``.
+@entry
+def join_band(
+    packed: U64, low: Any, keys: U64, place: Ints, whole: U32, whole_ends: Ints, own: U32, own_ends: Ints, entity: U64,
+    figures: U64, heldout: Any, tell_apart: bool, threshold: float, parent: Ints, failed: U64, edges: Ints,
+    likeness: Any, joined: int,
+) -> int:  # fmt: skip
+    """Verify and join the candidates of one band; ``place`` is where a document's set stands in ``Sets``.
 
-    Writes a row of ``edges`` (later document, earlier document) and its ``likeness`` for every pair that joined two
-    clusters, from row ``joined`` on; returns how many there are now.
+    The arrays of ``Sets`` and ``Facts`` are given one by one. Writes a row of ``edges`` (later document, earlier
+    document) and its ``likeness`` for every pair that joined two clusters, from row ``joined`` on; returns how many
+    there are now.
     """
+    sets, facts = Sets(whole, whole_ends, own, own_ends), Facts(entity, figures, heldout)
     first = 0
     mask = np.uint64(failed.size - 1)
     for at in range(packed.size):
@@ -139,18 +146,22 @@ def join(parent: Ints, one: Any, other: Any) -> None:
     parent[max(one, other)] = min(one, other)
 
 
-@loop
 def roots(documents: int, edges: Ints) -> Ints:
     """The first document of every document's cluster, from the pairs that are joined."""
     parent = np.arange(documents)
-    for number in range(edges.shape[0]):
-        join(parent, edges[number, 0], edges[number, 1])
-    for number in range(documents):
-        parent[number] = root(parent, number)
+    _find_roots(parent, edges)
     return parent
 
 
-@loop
+@entry
+def _find_roots(parent: Ints, edges: Ints) -> None:
+    for number in range(edges.shape[0]):
+        join(parent, edges[number, 0], edges[number, 1])
+    for number in range(parent.size):
+        parent[number] = root(parent, number)
+
+
+@entry
 def join_groups(parent: Ints, members: Ints, ends: Ints) -> None:
     """Make one cluster of each group of documents; the groups stand one after the other."""
     start = 0
@@ -173,23 +184,26 @@ def _alike(one: U32, at: int, one_end: int, other: U32, to: int, other_end: int,
     return both / (left + right - both)
 
 
-@loop
-def _distinct(shingles: U32, ends: Ints) -> tuple[U32, Ints]:
-    into, found, start = np.zeros(ends.size + 1, np.int64), 0, 0
+@entry
+def _distinct(shingles: U32, ends: Ints, into: Ints, room: U32, starts: Ints) -> int:
+    """Sort each document's shingles and keep each once; ``into`` becomes where they end, a 0 in front."""
+    found, start = 0, 0
     for document in range(ends.size):
         stop = ends[document]
-        these = ordered(shingles[start:stop])
+        these = shingles[start:stop]
+        order(these, room, starts)
         for number in range(these.size):
             if number == 0 or these[number] != these[number - 1]:
                 shingles[found] = these[number]
                 found += 1
         into[document + 1], start = found, stop
-    return shingles[:found], into
+    return found
 
 
-@loop
-def _without(whole: U32, ends: Ints, common: U32) -> tuple[U32, Ints]:
-    own, own_ends, found = np.empty(whole.size, np.uint32), np.zeros(ends.size, np.int64), 0
+@entry
+def _without(whole: U32, ends: Ints, common: U32, own: U32, own_ends: Ints) -> int:
+    """``Sets.own`` from ``Sets.whole``."""
+    found = 0
     for document in range(ends.size - 1):
         begin = found
         for number in range(ends[document], ends[document + 1]):
@@ -201,11 +215,17 @@ def _without(whole: U32, ends: Ints, common: U32) -> tuple[U32, Ints]:
                 own[found] = whole[number]
                 found += 1
         own_ends[document + 1] = found
-    return own[:found], own_ends
+    return found
 
 
-@loop
 def likeness_of(pairs: Ints, sets: Sets, threshold: float, likeness: Any) -> None:
     """The Jaccard of every pair of places in ``sets``; 0 where it is surely under the threshold."""
+    _compare(pairs, *sets, threshold, likeness)
+
+
+@entry
+def _compare(pairs: Ints, whole: U32, whole_ends: Ints, own: U32, own_ends: Ints, threshold: float,
+             likeness: Any) -> None:  # fmt: skip
+    sets = Sets(whole, whole_ends, own, own_ends)
     for number in range(pairs.shape[0]):
         likeness[number] = jaccard(sets, pairs[number, 0], pairs[number, 1], threshold)

@@ -85,7 +85,7 @@ def boilerplate_of(texts: pa.Array, curation: Curation) -> U32:
     return common_table(shingles[counts > BOILERPLATE_SHARE * len(sample)])
 
 
-def cluster(prints: Prints, curation: Curation, facts: Facts | None = None) -> tuple[Ints, Ints, NDArray[np.float64]]:
+def cluster(prints: Prints, threshold: float, facts: Facts | None = None) -> tuple[Ints, Ints, NDArray[np.float64]]:
     """The first document of every document's cluster; the pairs that joined them (later, earlier); their Jaccard.
 
     Documents that ``facts`` tell apart are not joined by a comparison.
@@ -97,8 +97,7 @@ def cluster(prints: Prints, curation: Curation, facts: Facts | None = None) -> t
         return sets_of(*prints.store.read(compared), prints.common)
 
     usable = distinct(copies, prints.words)
-    low, threshold = low_bits(documents), curation.near_duplicate_jaccard
-    near = near_edges(prints.bands, usable, low, read, facts, threshold)
+    near = near_edges(prints.bands, usable, low_bits(documents), read, facts, threshold)
     return joined(documents, copies, near.edges, near.likeness)
 
 
@@ -151,7 +150,7 @@ def near_edges(
     edges, likeness, band = np.zeros((documents, 2), np.int64), np.ones(documents), np.zeros(documents, np.int64)
     for number, packed in enumerate(shared):
         before = found
-        found = join_band(packed, low, by_band[number], place, sets, told, facts is not None, threshold, parent, failed,
-                          edges, likeness, found)  # fmt: skip
+        found = join_band(packed, low, by_band[number], place, *sets, *told, facts is not None, threshold, parent,
+                          failed, edges, likeness, found)  # fmt: skip
         band[before:found] = number
     return NearEdges(edges[:found], likeness[:found], band[:found])

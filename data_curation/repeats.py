@@ -12,7 +12,7 @@ import numpy as np
 
 from data_curation.compiled import BLOCK, equal, load8, loop, lowest_bit, mask
 from data_curation.folding import Bytes
-from data_curation.sorting import ordered
+from data_curation.sorting import STARTS, order
 from data_curation.text_loops import ALL, BASE, MIX, OTHER, SHIFT, U64, mixed, power
 from data_curation.text_statistics import C4_MIN_LINE_WORDS, NAMES, SHORT_LINE_CHARACTERS
 
@@ -131,7 +131,8 @@ def _again(values: U64) -> tuple[int, Any]:
     count = 0
     characters: Any = 0
     if values.size > 1:
-        these = ordered(values)
+        these = values.copy()
+        order(these, np.empty(these.size, np.uint64), np.empty(STARTS, np.int64))
         for number in range(1, these.size):
             if these[number] == these[number - 1]:
                 count += 1

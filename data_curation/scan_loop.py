@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_curation.compiled import loop
+from data_curation.compiled import entry, loop
 from data_curation.folding import PIECE, Bytes, collapse, fold, piece_end, word_bounds
-from data_curation.minhash import CHUNK, LANES, U32, U64, band_keys, own_shingles
+from data_curation.minhash import U32, U64, band_keys, own_shingles
 from data_curation.text_loops import (
     Ints,
     add_content,
@@ -25,21 +25,37 @@ ROOM = PIECE + 256
 """For a piece, what the one before left over and whole vectors behind it."""
 
 
-@loop
+class Room(NamedTuple):
+    """Arrays that ``scan_documents`` works in, so that it makes none; ``longest`` is the bytes of the longest text."""
+
+    sums: U64
+    """``longest // 2 + 16``; twice as much for the numbers of a text."""
+    own: U32
+    """``longest // 2 + 16``, none where there is no boilerplate."""
+    pieces: Bytes
+    """(3, ROOM)."""
+    bounds: Any
+    """int32, ROOM of them."""
+    low: U32
+    """One for each hash function."""
+    chunk: U32
+    """CHUNK + LANES."""
+    starts: Ints
+    """``sorting.STARTS``."""
+
+
+@entry
 def scan_documents(
     data: Bytes, offsets: Ints, kind: Bytes, folded: Any, shingle_words: int, factors: U32, addends: U32, rows: int,
     common: U32, keys: U64, bits: Bytes, sizes: Ints, with_figures: bool, content: U64, words: Ints,
-    bands: U64, shingles: U32, shingle_ends: Ints, figures: U64, hits: Ints,
+    bands: U64, shingles: U32, shingle_ends: Ints, figures: U64, hits: Ints, sums: U64, own: U32, pieces: Bytes,
+    bounds: Any, low: U32, chunk: U32, starts: Ints,
 ) -> int:  # fmt: skip
-    """Fills the arrays of ``kernel.Scan``, one row a document; returns how many hits there are (``add_hits``)."""
-    longest = 0
-    for document in range(offsets.size - 1):
-        longest = max(longest, offsets[document + 1] - offsets[document])
-    sums = np.empty(longest // 2 + 16, np.uint64)
-    own = np.empty(longest // 2 + 16 if common.size else 0, np.uint32)
-    out, kinds, plain = np.empty(ROOM, np.uint8), np.empty(ROOM, np.uint8), np.empty(ROOM, np.uint8)
-    bounds, low = np.empty(ROOM, np.int32), np.empty(factors.size, np.uint32)
-    chunk = np.empty(CHUNK + LANES, np.uint32)
+    """Fills the arrays of ``kernel.Scan``, one row a document; returns how many hits there are (``add_hits``).
+
+    The last seven arrays are those of ``Room``.
+    """
+    out, kinds, plain = pieces[0], pieces[1], pieces[2]
     found, shingled = 0, 0
     for document in range(offsets.size - 1):
         begin, end = offsets[document], offsets[document + 1]
@@ -70,7 +86,7 @@ def scan_documents(
         if sizes.size:
             found = add_hits(sums, count, document, sizes, keys, bits, hits, found)
         if with_figures:
-            figures[document] = figures_of(data, begin, end, sums)
+            figures[document] = figures_of(data, begin, end, sums, starts)
     return found
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_curation.compiled import load8, loop
 from data_curation.ngram_table import slot_of
-from data_curation.sorting import ordered
+from data_curation.sorting import order
 
 Bytes = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -139,10 +139,11 @@ def add_hits(sums: U64, words: int, document: int, sizes: Ints, keys: U64, bits:
 
 
 @loop
-def figures_of(data: Bytes, start: int, end: int, room: U64) -> Any:
+def figures_of(data: Bytes, start: int, end: int, room: U64, starts: Ints) -> Any:
     """A hash of the set of numbers in a text, thousands separators dropped; 0 for none.
 
-    Numbers are what ``contracts.answers.numbers`` finds, of plain digits.
+    Numbers are what ``contracts.answers.numbers`` finds, of plain digits. ``room`` holds twice as
+    many numbers as there can be, ``starts`` is for the sort.
     """
     count, at = 0, start
     while at < end:
@@ -169,7 +170,8 @@ def figures_of(data: Bytes, start: int, end: int, room: U64) -> Any:
         count += 1
     if count == 0:
         return np.uint64(0)
-    these = ordered(room[:count])
+    these = room[:count]
+    order(these, room[count:], starts)
     total = these[0]
     for number in range(1, count):
         if these[number] != these[number - 1]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -166,13 +165,15 @@ def test_n_grams_of_the_table_are_found_where_they_stand() -> None:
 
 def test_a_change_in_any_loop_changes_the_folder_of_compiled_code(tmp_path: Path) -> None:
     here = Path(compiled.__file__).parent
-    loops = {path.name for path in here.glob("*.py") if "@loop" in path.read_text(encoding="utf-8")}
+    loops = {
+        path.name for path in here.glob("*.py") if re.search("^@(loop|entry)", path.read_text(encoding="utf-8"), re.M)
+    }
     assert loops <= set(compiled.LOOPS), "a file with loops that the cache does not watch"
-    code = "import numba, data_curation.compiled; print(numba.config.CACHE_DIR)"
+    code = "from data_curation.compiled import cache_folder; print(cache_folder())"
     home = tmp_path / "home"
     home.mkdir()
     told = subprocess.run(
         [sys.executable, "-c", code], env={"NUMBA_CACHE_DIR": str(tmp_path / "x"), "HOME": str(home)}, cwd=here.parent,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout.strip() == str(tmp_path / "x" / Path(numba.config.CACHE_DIR).name)
+    assert told.stdout.strip() == str(tmp_path / "x" / compiled.cache_folder().name)

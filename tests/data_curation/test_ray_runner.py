@@ -62,7 +62,7 @@ def by_threads(texts: pa.Array, what: Wanted, sides: Sides | None) -> list[np.nd
     with tempfile.TemporaryFile() as file:
         prints = prints_of(batches(texts), what, cast(BinaryIO, file), 2)
         facts = Facts(sides.entity, prints.figures, sides.heldout) if sides else None
-        return [prints.words, *cluster(prints, CURATION, facts)]
+        return [prints.words, *cluster(prints, CURATION.near_duplicate_jaccard, facts)]
 
 
 def by_ray(ray: Ray, texts: pa.Array, what: Wanted, sides: Sides | None, batch: int, part: int) -> list[np.ndarray]:

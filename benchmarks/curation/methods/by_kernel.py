@@ -14,19 +14,20 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from data_curation.kernel import wanted
+from data_curation.kernel import Wanted
 from data_curation.prints import BATCH_DOCUMENTS, cluster, prints_of
-from recipes.schema import Curation
 
-CURATION = Curation(licences=())
+BANDS, ROWS, SIZE, ALIKE = 14, 8, 5, 0.8
 
 
 def main() -> None:
     """One pass over the texts, then sort, verify and join."""
     corpus, removed, workers = sys.argv[1], sys.argv[2], int((*sys.argv, "1")[3])
     with tempfile.TemporaryFile(prefix="shingles-", dir=Path(removed).parent) as file:
-        prints = prints_of(texts_of_file(corpus), wanted(CURATION, figures=False), cast(BinaryIO, file), workers)
-        firsts, _, _ = cluster(prints, CURATION)
+        prints = prints_of(
+            texts_of_file(corpus), Wanted(SIZE, BANDS, ROWS, figures=False), cast(BinaryIO, file), workers
+        )
+        firsts, _, _ = cluster(prints, ALIKE)
     np.save(removed, firsts != np.arange(len(firsts)))
 
 
