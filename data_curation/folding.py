@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import BLOCK, copy, inlined, loop, lowest_bit, mask
+from data_curation.compiled import BLOCK, copy, inlined, loop, lowest_bit, mask, ones
 from data_curation.letters import FOLDED_CODE_POINTS, KNOWN_CODE_POINTS, SPACE, SYMBOL, WORD
 
 Bytes = NDArray[np.uint8]
@@ -21,6 +21,8 @@ PIECE = 32_768
 SPACE_BYTE = np.uint8(32)
 ONE = np.uint64(1)
 LAST = np.uint64(63)
+AT_ONCE = 8
+"""Bounds of words that are written at a time."""
 HIGH_BIT, WORD_BIT, SPACE_BIT = np.uint8(128), np.uint8(WORD), np.uint8(SPACE)
 
 
@@ -85,21 +87,27 @@ def _fold_wide(piece: Bytes, kind: Bytes, folded: Any, out: Bytes, kinds: Bytes)
 
 
 @loop
-def word_bounds(kinds: Bytes, size: int, bounds: Any) -> int:
-    """Where words start and end, one after the other: returns how many words there are."""
-    found, inside = 0, np.uint64(0)
+def word_bounds(kinds: Bytes, size: int, bounds: Any) -> Any:
+    """Where words start and end, one after the other: returns how many words there are.
+
+    Bounds are written eight at a time, more than there are, which costs less than to guess how many there are.
+    """
+    found, inside = np.uint64(0), np.uint64(0)
     for block in range(0, size, BLOCK):
         word = mask(kinds, block, WORD_BIT)
         edges = word ^ ((word << ONE) | inside)
         inside = word >> LAST
-        while edges:
-            bounds[found] = block + lowest_bit(edges)
-            edges &= edges - ONE
-            found += 1
-    if found & 1:
+        behind = found + np.uint64(ones(edges))
+        while found < behind:
+            for step in range(AT_ONCE):
+                bounds[found + np.uint64(step)] = block + lowest_bit(edges)
+                edges &= edges - ONE
+            found += np.uint64(AT_ONCE)
+        found = behind
+    if found & ONE:
         bounds[found] = size
-        found += 1
-    return found >> 1
+        found += ONE
+    return np.int64(found >> ONE)
 
 
 @loop

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_curation.letters import letters
-from data_curation.minhash import CHUNK, LANES, common_table, hash_parameters
+from data_curation.minhash import common_table, hash_parameters
 from data_curation.ngram_table import NgramTable, no_ngrams
 from data_curation.scan_loop import ROOM, Room, ngram_hashes, scan_documents, word_sums
 from data_curation.sorting import STARTS
@@ -144,7 +144,6 @@ def _room(longest: int, what: Wanted) -> Room:
         pieces=room("pieces", np.uint8, 3 * ROOM).reshape(3, ROOM),
         bounds=room("bounds", np.int32, ROOM),
         low=np.empty(what.bands * what.rows, np.uint32),
-        chunk=room("chunk", np.uint32, CHUNK + LANES),
         starts=room("starts", np.int64, STARTS),
     )
 

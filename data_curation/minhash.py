@@ -6,6 +6,7 @@ boilerplate does not count, unless hardly any other is left.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,19 @@ U64 = NDArray[np.uint64]
 
 LEAST_SHINGLES = 5
 """A document with fewer different ones of its own is compared with its boilerplate."""
-CHUNK = 2_048
-"""Shingles hashed at a time: they stay in the nearest cache."""
-LANES = 64
-"""A chunk is filled up to a multiple of this with a shingle it has, which changes no minimum."""
+ABREAST = 8
+"""Shingles that are hashed in one go over all hash functions."""
 MIX = np.uint64(0xD6E8FEB86659FD93)
 SHIFT = np.uint64(32)
 TOP = np.uint32(0xFFFFFFFF)
 
 
+@functools.cache
 def hash_parameters(count: int) -> tuple[U32, U32]:
-    """Odd factors and addends of ``count`` hash functions, the same for ever: the index on disk depends on them."""
+    """Odd factors and addends of ``count`` hash functions, the same for ever: the index on disk depends on them.
+
+    The arrays are the same ones at every call, to be read only.
+    """
     state, values = 0x5EED, []
     for _ in range(2 * count):
         state = (state + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
@@ -74,27 +77,34 @@ def own_shingles(shingles: U32, table: U32, own: U32) -> int:
 
 
 @loop
-def band_keys(shingles: U32, factors: U32, addends: U32, rows: int, low: U32, chunk: U32, keys: U64) -> None:
-    """One uint64 a band; ``low`` and ``chunk`` are room to work in (hash functions; ``CHUNK``)."""
+def band_keys(shingles: U32, factors: U32, addends: U32, rows: int, low: U32, keys: U64) -> None:
+    """One uint64 a band; ``low`` is room for a number of every hash function. There is one shingle at least."""
     for which in range(low.size):
         low[which] = TOP
-    for start in range(0, shingles.size, CHUNK):
-        count = min(CHUNK, shingles.size - start)
-        filled = (count + LANES - 1) // LANES * LANES
-        for number in range(filled):
-            chunk[number] = shingles[start + number] if number < count else shingles[start]
-        for which in range(factors.size):
-            factor, addend, least = factors[which], addends[which], low[which]
-            for number in range(filled):
-                value = np.uint32(np.uint32(factor * chunk[number]) + addend)
-                least = value if value < least else least
-            low[which] = least
+    last = shingles.size - 1
+    for start in range(0, shingles.size, ABREAST):
+        # Past the end the last one counts again, which changes no minimum.
+        a, b = shingles[start], shingles[min(start + 1, last)]
+        c, d = shingles[min(start + 2, last)], shingles[min(start + 3, last)]
+        e, f = shingles[min(start + 4, last)], shingles[min(start + 5, last)]
+        g, h = shingles[min(start + 6, last)], shingles[min(start + 7, last)]
+        for which in range(low.size):  # whole vectors of hash functions
+            factor, addend = factors[which], addends[which]
+            one, two = _least(factor, addend, a, b), _least(factor, addend, c, d)
+            three, four = _least(factor, addend, e, f), _least(factor, addend, g, h)
+            low[which] = min(low[which], min(min(one, two), min(three, four)))
     for band in range(keys.size):
         key = np.uint64(band + 1)
         for row in range(rows):
             key = np.uint64(key ^ np.uint64(low[band * rows + row])) * MIX
             key = np.uint64(key ^ (key >> SHIFT))
         keys[band] = key
+
+
+@loop
+def _least(factor: Any, addend: Any, one: Any, other: Any) -> Any:
+    """The lesser hash of two shingles; every step is cast, or it would be of 64 bits."""
+    return min(np.uint32(np.uint32(factor * one) + addend), np.uint32(np.uint32(factor * other) + addend))
 
 
 @entry
@@ -130,11 +140,7 @@ def bands_of(
     longest, start = 0, 0
     for document in range(ends.size):
         longest, start = max(longest, ends[document] - start), ends[document]
-    own, low, chunk = (
-        np.empty(longest, np.uint32),
-        np.empty(factors.size, np.uint32),
-        np.empty(CHUNK + LANES, np.uint32),
-    )
+    own, low = np.empty(longest, np.uint32), np.empty(factors.size, np.uint32)
     start = 0
     for document in range(ends.size):
         mine = shingles[start : ends[document]]
@@ -142,4 +148,4 @@ def bands_of(
         if words[document]:
             if common.size:
                 mine = own[: own_shingles(mine, common, own)]
-            band_keys(mine, factors, addends, rows, low, chunk, bands[document])
+            band_keys(mine, factors, addends, rows, low, bands[document])

@@ -61,15 +61,18 @@ class NearEdges(NamedTuple):
 
 def prints_of(batches: Iterable[pa.Array], what: Wanted, file: BinaryIO, workers: int = 1) -> Prints:
     """Prints of texts in batches; their shingles go to ``file``, so memory is about 150 bytes a document."""
-    store, parts = ShingleStore(file), []
+    store, documents, empty = ShingleStore(file), 0, scan(pa.array([], pa.large_string()), what)
+    columns = (empty.content, empty.words, empty.bands, empty.figures)
     for found in scan_all(batches, what, workers):
         store.append(found.shingles, found.shingle_ends)
-        parts.append((found.content, found.words, found.bands, found.figures))
-    if not parts:
-        empty = scan(pa.array([], pa.large_string()), what)
-        parts.append((empty.content, empty.words, empty.bands, empty.figures))
-    content, words, bands, figures = (np.concatenate(one) for one in zip(*parts, strict=True))
-    return Prints(content, words, bands, figures, store, what.common)
+        first, documents = documents, documents + len(found.words)
+        for column, more in zip(columns, (found.content, found.words, found.bands, found.figures), strict=True):
+            if len(column) < documents:  # in place: a copy of all columns would be the largest part of the memory
+                column.resize((documents + documents // 4, *column.shape[1:]), refcheck=False)
+            column[first:documents] = more
+    for column in columns:
+        column.resize((documents, *column.shape[1:]), refcheck=False)
+    return Prints(*columns, store, what.common)
 
 
 def boilerplate_of(texts: pa.Array, curation: Curation) -> U32:
@@ -111,14 +114,15 @@ def joined(
 
 def exact_copies(content: U64) -> Ints:
     """(copy, first) for every document whose content an earlier one has."""
-    order = np.lexsort((content[:, 1], content[:, 0]))
+    low = low_bits(len(content))
+    shared = shared_keys(content[:, 0], np.ones(len(content), np.bool_), low)
+    likely = np.sort((shared & low).astype(np.int64))  # those that agree in a part of the hash: few
+    order = likely[np.lexsort((content[likely, 1], content[likely, 0]))]
     ordered = content[order]
     starts = np.ones(len(order), np.bool_)
     starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    first_with = np.empty(len(order), np.int64)
-    first_with[order] = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
-    copies = np.flatnonzero(first_with != np.arange(len(order)))
-    return np.stack([copies, first_with[copies]], axis=1)
+    pairs = np.stack([order, order[np.flatnonzero(starts)][np.cumsum(starts) - 1]], axis=1)[~starts]
+    return pairs[np.argsort(pairs[:, 0])]
 
 
 def distinct(copies: Ints, words: Ints) -> NDArray[np.bool_]:
@@ -137,8 +141,8 @@ def near_edges(
     ``read`` gives the shingle sets of documents; it is asked once, for those that are compared. ``low`` are bits that
     keys do not need to agree in (``low_bits`` of all documents, of which these may be a part).
     """
-    documents, by_band = len(bands), np.ascontiguousarray(bands.T)
-    shared = [shared_keys(keys, usable, low) for keys in by_band]
+    documents = len(bands)
+    shared = [shared_keys(keys, usable, low) for keys in bands.T]
     place = np.full(documents, -1, np.int64)
     for packed in shared:
         place[(packed & low).astype(np.int64)] = 0
@@ -149,8 +153,8 @@ def near_edges(
     parent, failed, found = np.arange(documents), np.zeros(FAILED_PAIRS, np.uint64), 0
     edges, likeness, band = np.zeros((documents, 2), np.int64), np.ones(documents), np.zeros(documents, np.int64)
     for number, packed in enumerate(shared):
-        before = found
-        found = join_band(packed, low, by_band[number], place, *sets, *told, facts is not None, threshold, parent,
+        before, keys = found, np.ascontiguousarray(bands[:, number])
+        found = join_band(packed, low, keys, place, *sets, *told, facts is not None, threshold, parent,
                           failed, edges, likeness, found)  # fmt: skip
         band[before:found] = number
     return NearEdges(edges[:found], likeness[:found], band[:found])

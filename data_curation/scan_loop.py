@@ -11,10 +11,9 @@ from data_curation.folding import PIECE, Bytes, collapse, fold, piece_end, word_
 from data_curation.minhash import U32, U64, band_keys, own_shingles
 from data_curation.text_loops import (
     Ints,
-    add_content,
     add_hits,
     add_shingles,
-    add_words,
+    add_text,
     figures_of,
     last_content,
     mixed,
@@ -38,8 +37,6 @@ class Room(NamedTuple):
     """int32, ROOM of them."""
     low: U32
     """One for each hash function."""
-    chunk: U32
-    """CHUNK + LANES."""
     starts: Ints
     """``sorting.STARTS``."""
 
@@ -49,11 +46,11 @@ def scan_documents(
     data: Bytes, offsets: Ints, kind: Bytes, folded: Any, shingle_words: int, factors: U32, addends: U32, rows: int,
     common: U32, keys: U64, bits: Bytes, sizes: Ints, with_figures: bool, content: U64, words: Ints,
     bands: U64, shingles: U32, shingle_ends: Ints, figures: U64, hits: Ints, sums: U64, own: U32, pieces: Bytes,
-    bounds: Any, low: U32, chunk: U32, starts: Ints,
+    bounds: Any, low: U32, starts: Ints,
 ) -> int:  # fmt: skip
     """Fills the arrays of ``kernel.Scan``, one row a document; returns how many hits there are (``add_hits``).
 
-    The last seven arrays are those of ``Room``.
+    The last six arrays are those of ``Room``.
     """
     out, kinds, plain = pieces[0], pieces[1], pieces[2]
     found, shingled = 0, 0
@@ -66,9 +63,8 @@ def scan_documents(
             stop = piece_end(data, at, end)
             fold(data[at:stop], kind, folded, out, kinds)
             more = word_bounds(kinds, stop - at, bounds)
-            add_words(out, bounds, more, sums, count)
             left, blank = collapse(out, kinds, stop - at, plain, left, blank)
-            one, two, taken = add_content(plain, left, one, two)
+            one, two, taken = add_text(out, bounds, more, sums, count, plain, left, one, two)
             count, left, total, at = count + more, left - taken, total + taken, stop
         if blank and left:
             left -= 1
@@ -82,7 +78,7 @@ def scan_documents(
             mine = shingles[before:shingled]
             if common.size:
                 mine = own[: own_shingles(mine, common, own)]
-            band_keys(mine, factors, addends, rows, low, chunk, bands[document])
+            band_keys(mine, factors, addends, rows, low, bands[document])
         if sizes.size:
             found = add_hits(sums, count, document, sizes, keys, bits, hits, found)
         if with_figures:
@@ -101,7 +97,7 @@ def word_sums(data: Bytes, begin: int, end: int, kind: Bytes, folded: Any) -> An
         stop = piece_end(data, at, end)
         fold(data[at:stop], kind, folded, out, kinds)
         more = word_bounds(kinds, stop - at, bounds)
-        add_words(out, bounds, more, sums, count)
+        add_text(out, bounds, more, sums, count, out, 0, np.uint64(0), np.uint64(0))
         count, at = count + more, stop
     return sums[: count + 1]
 

@@ -38,14 +38,12 @@ class ShingleStore:
         self._file.flush()
         starts, ends = self.ends[documents], self.ends[documents + 1]
         into = np.empty(int((ends - starts).sum()), np.uint32)
-        room, at, number = _bytes(into), 0, 0
-        while number < len(documents):
-            last = number
-            while last + 1 < len(documents) and starts[last + 1] == ends[last]:
-                last += 1
-            size = 4 * int(ends[last] - starts[number])
-            _read_at(self._file, room[at : at + size], 4 * int(starts[number]))
-            at, number = at + size, last + 1
+        room, at = _bytes(into), 0
+        apart = np.flatnonzero(starts[1:] != ends[:-1])  # neighbours in the file are read together
+        begins = 4 * np.concatenate([starts[:1], starts[apart + 1]])
+        for begin, end in zip(begins.tolist(), (4 * np.concatenate([ends[apart], ends[-1:]])).tolist(), strict=True):
+            _read_at(self._file, room[at : at + end - begin], begin)
+            at += end - begin
         return into, np.cumsum(ends - starts)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import load8, loop
+from data_curation.compiled import copy, load8, loop
 from data_curation.ngram_table import slot_of
 from data_curation.sorting import order
 
@@ -38,35 +38,44 @@ def mixed(value: Any) -> Any:
 
 
 @loop
-def add_words(out: Bytes, bounds: Any, words: int, sums: U64, before: int) -> None:
-    """Running sums of the hashes of a piece's words, eight bytes at a time, behind the ``before`` words so far."""
-    total = sums[before]
+def add_text(
+    out: Bytes, bounds: Any, words: int, sums: U64, before: int, plain: Bytes, left: int, one: Any, two: Any
+) -> tuple[Any, Any, int]:  # fmt: skip
+    """Take a piece's words and its folded bytes in one loop, so that the processor works on one while the other waits.
+
+    Running sums of the words' hashes, eight bytes at a time, follow the ``before`` words so far. Of the ``left`` bytes
+    in ``plain`` whole blocks go into the content's hash, but never the last byte: it may prove to be a blank at the
+    end. What is left of them moves to the front; returns the hash and how many bytes were taken.
+    """
+    total, done, behind = sums[before], 0, sums[before + 1 :]
     for number in range(words):
         at = np.int64(bounds[2 * number])
-        left = np.int64(bounds[2 * number + 1]) - at
-        value = np.uint64(left) * OTHER
-        while left > 8:
+        size = np.int64(bounds[2 * number + 1]) - at
+        value = np.uint64(size) * OTHER
+        # Most words have up to 16 bytes: a branch between one load and two would be guessed wrong too often.
+        longer = np.uint64(size > 8)
+        more = np.uint64(value ^ load8(out, at)) * MIX
+        value = value ^ ((value ^ more ^ (more >> SHIFT)) & np.uint64(np.uint64(0) - longer))
+        at += np.int64(longer << np.uint64(3))
+        size -= np.int64(longer << np.uint64(3))
+        while size > 8:
             value = np.uint64(value ^ load8(out, at)) * MIX
             value = np.uint64(value ^ (value >> SHIFT))
             at += 8
-            left -= 8
-        last = load8(out, at) & (ALL >> np.uint64(64 - 8 * left))
+            size -= 8
+        last = load8(out, at) & (ALL >> np.uint64(64 - 8 * size))
         value = np.uint64(value ^ last) * MIX
         value = np.uint64(value ^ (value >> SHIFT)) * OTHER
         total = np.uint64(total * BASE + (value ^ (value >> SHIFT)))
-        sums[before + number + 1] = total
-
-
-@loop
-def add_content(out: Bytes, at: int, one: Any, two: Any) -> tuple[Any, Any, int]:
-    """Take whole blocks of folded bytes into the content's hash, but never the last byte: it may prove to be a blank
-    at the end. What is left moves to the front of ``out``; returns how much was taken."""
-    done = 0
-    while at - done > BLOCK:
-        one, two = content_block(one, two, load8(out, done), load8(out, done + 8))
+        behind[number] = total
+        if number & 1 and left - done > BLOCK:
+            one, two = content_block(one, two, load8(plain, done), load8(plain, done + 8))
+            done += BLOCK
+    while left - done > BLOCK:
+        one, two = content_block(one, two, load8(plain, done), load8(plain, done + 8))
         done += BLOCK
-    for step in range(at - done):
-        out[step] = out[done + step]
+    if done:
+        copy(plain, 0, plain, done)
     return one, two, done
 
 
@@ -108,10 +117,11 @@ def add_shingles(sums: U64, words: int, size: int, shingles: U32, at: int) -> in
     width = min(size, words)
     factor = power(width)
     count = words - width + 1
+    ahead, into = sums[width:], shingles[at:]  # whole vectors at a time: no index can be negative
     for number in range(count):
-        value = np.uint64(sums[number + width] - np.uint64(sums[number] * factor))
+        value = np.uint64(ahead[number] - np.uint64(sums[number] * factor))
         value = np.uint64(value ^ (value >> SHIFT)) * MIX
-        shingles[at + number] = np.uint32(value >> SHIFT)
+        into[number] = np.uint32(value >> SHIFT)
     return at + count
 
 

@@ -148,7 +148,7 @@ def test_band_keys_are_minima_of_the_stated_hashes() -> None:
         for factor, addend in zip(factors, addends, strict=True)
     ]
     low, keys = np.zeros(112, np.uint32), np.zeros(14, np.uint64)
-    band_keys(found.shingles_of(0), factors, addends, 8, low, np.zeros(3_000, np.uint32), keys)
+    band_keys(found.shingles_of(0), factors, addends, 8, low, keys)
     assert low.tolist() == least and (keys == found.bands[0]).all()
     assert len(found.shingles) == 296 and len(scanned("three words only").shingles) == 1
 
