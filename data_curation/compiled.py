@@ -11,6 +11,7 @@ that has not been compiled yet, or one that is no ``entry``.
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import os
 import tempfile
@@ -140,10 +141,21 @@ def inlined(function: F) -> F:
 
 @functools.cache
 def compiler() -> Any:
-    """The compiler, told where to keep what it makes."""
-    import numba
+    """The compiler, told where to keep what it makes.
 
-    numba.config.CACHE_DIR = str(cache_folder())
+    Half of its start would go to the search for garbage among its tables, of which there is none.
+    """
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        import numba
+        from numba.core.registry import cpu_target
+
+        numba.config.CACHE_DIR = str(cache_folder())
+        cpu_target.target_context.refresh()
+    finally:
+        if searching:
+            gc.enable()
     return numba
 
 
