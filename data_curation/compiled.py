@@ -116,8 +116,8 @@ class Vector:
 
 BLOCK = 64
 """Bytes that ``mask`` and ``copy`` take at a time; they read past what is asked for, so arrays need that much room."""
-load8, mask, equal, within, copy, lowest_bit, ones = (
-    cast(Any, Vector(name)) for name in ("load8", "mask", "equal", "within", "copy", "lowest_bit", "ones")
+load8, mask, equal, within, copy, fold_block, lowest_bit, ones = (
+    cast(Any, Vector(name)) for name in ("load8", "mask", "equal", "within", "copy", "fold_block", "lowest_bit", "ones")
 )
 
 

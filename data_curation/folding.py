@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_curation.compiled import BLOCK, copy, inlined, loop, lowest_bit, mask, ones
+from data_curation.compiled import BLOCK, copy, fold_block, inlined, loop, lowest_bit, mask, ones
 from data_curation.letters import FOLDED_CODE_POINTS, KNOWN_CODE_POINTS, SPACE, SYMBOL, WORD
 
 Bytes = NDArray[np.uint8]
@@ -44,24 +44,16 @@ def piece_end(data: Bytes, start: int, end: int) -> int:
 @loop
 def fold(piece: Bytes, kind: Bytes, folded: Any, out: Bytes, kinds: Bytes) -> None:
     """Write a piece with case folded to ``out``, and what each byte is to ``kinds``; 64 zeros follow behind."""
-    size, high = piece.size, np.uint8(0)
-    for at in range(size):
-        byte = piece[at]
-        upper = np.uint8(byte - np.uint8(65)) < np.uint8(26)
-        letter = np.uint8((byte | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
-        digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
-        space = (
-            (byte == np.uint8(32))
-            | (np.uint8(byte - np.uint8(9)) < np.uint8(5))
-            | (np.uint8(byte - np.uint8(28)) < np.uint8(4))
-        )
-        word = letter | digit | (byte == np.uint8(95))
-        high |= byte
-        out[at] = SPACE_BYTE if space else np.uint8(byte | np.uint8(np.uint8(upper) << np.uint8(5)))
-        kinds[at] = np.uint8(word) | np.uint8(np.uint8(space) << np.uint8(1)) | np.uint8(np.uint8(digit) << np.uint8(3))
+    size, wide = piece.size, np.uint64(0)
+    whole = size - size % BLOCK
+    for at in range(0, whole, BLOCK):
+        wide |= fold_block(piece, at, out, kinds)
+    for at in range(whole, size):  # the rest from a copy: nothing behind a text is read
+        out[at] = piece[at]
     for at in range(size, size + BLOCK):
         out[at] = kinds[at] = 0
-    if high >= 128:
+    wide |= fold_block(out, whole, out, kinds)
+    if wide:
         _fold_wide(piece, kind, folded, out, kinds)
 
 

@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from data_curation.compiled import BLOCK
+from data_curation.letters import DIGIT, SPACE, WORD
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -33,6 +34,10 @@ ZEROS = ir.Constant(VECTOR, [0] * BLOCK)
 def _vector(target: Any, builder: Any, kind: Any, array: Any, position: Any) -> Any:
     place = builder.gep(target.make_array(kind)(target, builder, array).data, [position])
     return builder.bitcast(place, VECTOR.as_pointer())
+
+
+def _lanes(byte: int) -> Any:
+    return ir.Constant(VECTOR, [byte] * BLOCK)
 
 
 def _everywhere(builder: Any, byte: Any) -> Any:
@@ -88,6 +93,43 @@ def copy(context: Any, to: Any, at: Any, data: Any, position: Any) -> Any:
         return target.get_dummy_value()
 
     return types.void(to, types.intp, data, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fold_block(context: Any, data: Any, position: Any, out: Any, kinds: Any) -> Any:
+    """Write 64 bytes, their case folded, to the same place of ``out`` and what each is (``letters``) to ``kinds``.
+
+    Returns which bytes are not plain, a uint64 like that of ``mask``.
+    """
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, place, to, classes = arguments
+        kind = signature.args
+        loaded = builder.load(_vector(target, builder, kind[0], array, place), align=1)
+
+        def among(bytes_: Any, first: str, last: str) -> Any:
+            above = builder.sub(bytes_, _lanes(ord(first)))
+            return builder.icmp_unsigned("<=", above, _lanes(ord(last) - ord(first)))
+
+        def either(one: Any, *others: Any) -> Any:
+            for other in others:
+                one = builder.or_(one, other)
+            return one
+
+        small = builder.or_(loaded, _lanes(ord("a") - ord("A")))
+        space = either(among(loaded, " ", " "), among(loaded, "\t", "\r"), among(loaded, "\x1c", "\x1f"))
+        digit = among(loaded, "0", "9")
+        word = either(among(small, "a", "z"), digit, among(loaded, "_", "_"))
+        folded = builder.select(among(loaded, "A", "Z"), small, loaded)
+        bits = ((word, WORD), (space, SPACE), (digit, DIGIT))
+        kinds_found = either(*(builder.select(one, _lanes(bit), ZEROS) for one, bit in bits))
+        builder.store(
+            builder.select(space, _lanes(ord(" ")), folded), _vector(target, builder, kind[2], to, place), align=1
+        )
+        builder.store(kinds_found, _vector(target, builder, kind[3], classes, place), align=1)
+        return builder.bitcast(builder.icmp_signed("<", loaded, ZEROS), ir.IntType(64))
+
+    return types.uint64(data, types.intp, out, kinds), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
