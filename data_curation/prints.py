@@ -61,18 +61,15 @@ class NearEdges(NamedTuple):
 
 def prints_of(batches: Iterable[pa.Array], what: Wanted, file: BinaryIO, workers: int = 1) -> Prints:
     """Prints of texts in batches; their shingles go to ``file``, so memory is about 150 bytes a document."""
-    store, documents, empty = ShingleStore(file), 0, scan(pa.array([], pa.large_string()), what)
-    columns = (empty.content, empty.words, empty.bands, empty.figures)
+    store, parts = ShingleStore(file), []
     for found in scan_all(batches, what, workers):
         store.append(found.shingles, found.shingle_ends)
-        first, documents = documents, documents + len(found.words)
-        for column, more in zip(columns, (found.content, found.words, found.bands, found.figures), strict=True):
-            if len(column) < documents:  # in place: a copy of all columns would be the largest part of the memory
-                column.resize((documents + documents // 4, *column.shape[1:]), refcheck=False)
-            column[first:documents] = more
-    for column in columns:
-        column.resize((documents, *column.shape[1:]), refcheck=False)
-    return Prints(*columns, store, what.common)
+        parts.append((found.content, found.words, found.bands, found.figures))
+    if not parts:
+        empty = scan(pa.array([], pa.large_string()), what)
+        parts.append((empty.content, empty.words, empty.bands, empty.figures))
+    content, words, bands, figures = (np.concatenate(one) for one in zip(*parts, strict=True))
+    return Prints(content, words, bands, figures, store, what.common)
 
 
 def boilerplate_of(texts: pa.Array, curation: Curation) -> U32:
