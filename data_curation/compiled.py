@@ -28,10 +28,10 @@ from data_curation.machine_code import Code, kinds_of, load, machine_code, numbe
 
 LOOPS = (
     "compiled.py", "content_loop.py", "cross_loop.py", "english_loop.py", "first_seen.py", "folding.py", "json_loop.py",
-    "letters.py", "machine_code.py", "minhash.py", "near_pairs.py", "ngram_table.py", "normal_loop.py", "number_loop.py",
-    "phrases.py", "repeats.py", "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py", "text_measures.py",
-    "text_statistics.py", "language.py", "mojibake.py", "normalising.py", "personal_patterns.py", "personal_signs.py",
-    "vectors.py",
+    "letters.py", "machine_code.py", "minhash.py", "near_pairs.py", "ngram_table.py", "normal_loop.py",
+    "number_loop.py", "phrases.py", "repeats.py", "scan_loop.py", "sign_loop.py", "sorting.py", "text_loops.py",
+    "text_measures.py", "text_statistics.py", "language.py", "mojibake.py", "normalising.py", "personal_patterns.py",
+    "personal_signs.py", "vectors.py",
 )  # fmt: skip
 """The files whose functions are compiled, and those whose figures stand in them."""
 F = TypeVar("F", bound=Callable[..., Any])
