@@ -2,24 +2,27 @@
 
     .venv/bin/python -m benchmarks.curation.chain [--documents 40000] [--sentences FOLDER] [--workers 1 2]
 
-First the stage as a whole, once with each number of workers, in a process of its own: wall and CPU seconds, start-up
-among them, and what is left of both without it (the same over a quarter of the documents taken off). Then step by step
-in one thread, over a sample: CPU microseconds a document, the median of ``--runs``; a floor is the least that a step
-can do (the bytes read once, the bare search, the bare hash). The last line is JSON.
+First the stage as a whole with each number of workers, in a process of its own: wall and CPU seconds, start-up among
+them, and what is left of both without it (the same over a quarter of the documents taken off). Then step by step in one
+thread, over a sample: CPU microseconds a document. All are medians of ``--runs``; a floor is the least that a step can
+do (the bytes read once, the bare search, the bare hash). The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import statistics
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from benchmarks.curation.chain_steps import steps
 from benchmarks.curation.corpus import sentences
-from benchmarks.curation.measured import run
+from benchmarks.curation.measured import Taken, run
 from benchmarks.curation.memory import CHECKOUT, STAGE
 from recipes import ontology
 from recipes.schema import Curation, Source, Task
@@ -38,7 +41,7 @@ def main() -> None:
         sizes = {"few": told.documents // 4, "many": told.documents}
         for name, documents in sizes.items():
             write_corpus(place / name, documents, pool)
-        whole = {str(count): _whole(place, sizes, count) for count in told.workers}
+        whole = {str(count): _whole(place, sizes, count, told.runs) for count in told.workers}
         each = steps(section(place / "few", 1), place, told.runs)
     for workers, figures in whole.items():
         print(f"{workers} workers: {figures}", file=sys.stderr)
@@ -90,14 +93,8 @@ def _sentences(pool: list[str], number: int, least: int) -> list[str]:
     return chosen
 
 
-def _whole(place: Path, sizes: dict[str, int], workers: int) -> dict[str, Any]:
-    taken = {}
-    for name in sizes:
-        out = place / f"out-{name}-{workers}"
-        out.mkdir()
-        told = place / "section.json"
-        told.write_text(section(place / name, workers).model_dump_json())
-        taken[name] = run([sys.executable, "-c", STAGE, told, out], CHECKOUT)
+def _whole(place: Path, sizes: dict[str, int], workers: int, runs: int) -> dict[str, Any]:
+    taken = {name: _taken(place, name, workers, runs) for name in sizes}
     more = sizes["many"] - sizes["few"]
     wall = taken["many"].wall_seconds - taken["few"].wall_seconds
     cpu = taken["many"].cpu_seconds - taken["few"].cpu_seconds
@@ -109,11 +106,23 @@ def _whole(place: Path, sizes: dict[str, int], workers: int) -> dict[str, Any]:
     }
 
 
+def _taken(place: Path, name: str, workers: int, runs: int) -> Taken:
+    """Medians of whole runs over a corpus."""
+    told, out = place / "section.json", place / "out"
+    told.write_text(section(place / name, workers).model_dump_json())
+    each = []
+    for _ in range(runs):
+        out.mkdir()
+        each.append(run([sys.executable, "-c", STAGE, told, out], CHECKOUT))
+        shutil.rmtree(out)
+    return Taken(**{one.name: statistics.median(getattr(a_run, one.name) for a_run in each) for one in fields(Taken)})
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--documents", type=int, default=40_000)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--sentences", type=Path, help="folder of jsonl files with English prose; the house's own else")
     parser.add_argument("--scratch", type=Path, help="folder with room for the corpus and what the stage writes")
     return parser.parse_args()
