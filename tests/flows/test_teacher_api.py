@@ -198,8 +198,8 @@ def test_a_key_that_no_header_carries_is_refused_unseen(value: str, monkeypatch:
 
 ROOMS = ("contracts", "recipes", "flows", "selection", "data_curation", "training", "distillation", "evaluation")
 ALLOWED = {"flows/settings.py", "serving/guardian.py", "serving/engine_entry.py", "data_curation/compiled.py"}
-"""The engine's two processes have the standard library only; they pass on what they were given. The compiler's own variable
-is read in its place, so that it need not be imported to be asked."""
+"""The engine's two processes have the standard library only; they pass on what they were given. The compiler's own
+variable is read in its place, so that it need not be imported to be asked."""
 
 
 def _reads_environment(file: Path) -> bool:
