@@ -35,7 +35,7 @@ PAINT = "return (performance.getEntriesByName('first-contentful-paint')[0] || {s
 
 def main() -> None:
     """Fill, serve, open, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--leases", type=int, default=25_000, help="how many leases share the events")
     parser.add_argument("--runs", type=int, default=5)

@@ -80,14 +80,14 @@ class _Measured:
 
     @property
     def total(self) -> float:
-        return sum(one["us"] for one in self.found.values())
+        return float(sum(one["us"] for one in self.found.values()))
 
     def __call__(self, name: str, work: Work, floor: str, least: Work, less: float = 0) -> None:
         us = max(0.0, self._cost(work) - less)
         self.found[name] = {"us": round(us, 1), "floor_us": round(self._cost(least), 1), "floor": floor}
 
     def _cost(self, work: Work) -> float:
-        taken = []
+        taken: list[float] = []
         for _ in range(self.runs + 1):
             start = time.process_time()
             work()
@@ -112,9 +112,9 @@ def _texts(measured: _Measured, texts: list[str], section: CurateSection) -> Non
              "sha256 alone", lambda: [hashlib.sha256(text.encode()).digest() for text in texts])  # fmt: skip
 
 
-def _languages(texts: pa.Array, wanted: frozenset[str]) -> None:
-    for number in np.flatnonzero(plainly_english(texts) != YES).tolist():
-        language_of(texts[number].as_py(), wanted, False)
+def _languages(texts: pa.Array, wanted: frozenset[str]) -> list[object]:
+    unsure = np.flatnonzero(plainly_english(texts) != YES).tolist()
+    return [language_of(texts[number].as_py(), wanted, False) for number in unsure]
 
 
 def _comparing(measured: _Measured, spool: Spool, section: CurateSection) -> None:
@@ -136,7 +136,7 @@ def _writing(measured: _Measured, spool: Spool, parts: list[Part], section: Cura
     out.mkdir()
     for name in ("eval", "general", "train", "students", "rejected"):
         (out / f"{name}.jsonl").write_text("")
-    compared = {"texts": compared_by(spool, section.curation, False)}
+    compared = {"texts": compared_by(spool, section.curation, False, "pretraining")}
     raw = b"".join(spool.lines())
 
     def lines() -> None:

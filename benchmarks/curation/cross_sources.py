@@ -53,7 +53,7 @@ def measured(rows: pa.Table, source: Any, scratch: Path, files: ExitStack) -> di
         how = Compared(boilerplate_of(mine, CURATION), False, "pretraining")
         batches = (mine.slice(at, BATCH_DOCUMENTS) for at in range(0, len(mine), BATCH_DOCUMENTS))
         prints = prints_of(batches, wanted(CURATION, common=how.common), shingle_file(scratch, files))
-        firsts, pairs, _ = cluster(prints, CURATION)
+        firsts, pairs, _ = cluster(prints, CURATION.near_duplicate_jaccard)
         edges.append(numbers[pairs])
         nothing = np.zeros(len(numbers), np.uint64)
         stays = firsts == np.arange(len(numbers))
@@ -66,7 +66,7 @@ def measured(rows: pa.Table, source: Any, scratch: Path, files: ExitStack) -> di
     together = roots(len(rows), np.concatenate(edges))
     whole, _, _ = cluster(
         prints_of([texts], wanted(CURATION, common=boilerplate_of(texts, CURATION)), shingle_file(scratch, files)),
-        CURATION,
+        CURATION.near_duplicate_jaccard,
     )
     return {
         "documents": len(rows), "sources": len(members), "within_cpu_s": round(within, 2),
@@ -80,7 +80,7 @@ def _recall(rows: pa.Table, source: Any, together: Any) -> dict[str, float]:
     """Of the copies that lie in another source than their original and are at least as alike as the threshold."""
     of = rows["copy_of"].to_numpy()
     alike = rows["jaccard"].to_numpy() >= CURATION.near_duplicate_jaccard
-    found = {}
+    found: dict[str, float] = {}
     for kind in ("exact", "edited"):
         planted = np.flatnonzero((np.array(rows["kind"].to_pylist()) == kind) & alike & (of >= 0))
         planted = planted[source[planted] != source[of[planted]]]

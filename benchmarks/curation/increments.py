@@ -58,7 +58,7 @@ def main() -> None:
 def measured(scratch: Path, documents: int, drop: int, repeats: int, pool: list[str]) -> tuple[Taken, list[Taken]]:
     """What the first drop of so many documents took, and each of several small ones after it."""
     inbox, home = scratch / "inbox" / "finance", scratch / "home"
-    command = [sys.executable, "-m", MODULE, "--inbox", inbox, "--home", home]
+    command: list[str | Path] = [sys.executable, "-m", MODULE, "--inbox", inbox, "--home", home]
     _put(inbox / "a-corpus", documents, pool, seed=1)
     first, drops = run(command, CHECKOUT), []
     for number in range(repeats):

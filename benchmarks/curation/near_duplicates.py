@@ -64,10 +64,10 @@ def _compare(corpus: Path, documents: int, told: argparse.Namespace) -> list[dic
     taken: dict[str, list[Taken]] = {method: [] for method in told.methods}
     found: dict[str, dict[str, float]] = {}
     if "kernel" in told.methods:
-        run(_command("kernel", corpus, removed, told.workers), **QUIET)
+        run(_command("kernel", corpus, removed, told.workers), None, **QUIET)
     for _ in range(told.runs):
         for method in told.methods:
-            taken[method].append(run(_command(method, corpus, removed, told.workers), **QUIET))
+            taken[method].append(run(_command(method, corpus, removed, told.workers), None, **QUIET))
             found[method] = scores(np.load(removed), truth)
     return [_result(method, documents, taken[method], found[method]) for method in told.methods]
 

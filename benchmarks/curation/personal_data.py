@@ -105,12 +105,12 @@ def _missed(options: argparse.Namespace) -> None:
         for name, text in _texts(vertical, options.corpus, options.documents):
             found = find(text)
             for kind, pattern in WIDE.items():
-                for one in pattern.finditer(text):
+                for match in pattern.finditer(text):
                     caught[kind] += 1
-                    if any(other.start < one.end() and one.start() < other.end for other in found):
+                    if any(other.start < match.end() and match.start() < other.end for other in found):
                         covered[kind] += 1
                     else:
-                        left[kind].append(f"{name}: {_shown(text, Finding(kind, *one.span()))}")
+                        left[kind].append(f"{name}: {_shown(text, Finding(kind, *match.span()))}")
     random.seed(7)
     for kind, shown in left.items():
         print(f"\n== {kind}: {len(shown)} of {caught[kind]} not found")

@@ -52,8 +52,8 @@ def _compare(corpus: Path, documents: int, told: argparse.Namespace) -> list[dic
     removed = {engine: corpus.with_suffix(f".{engine}.npy") for engine in ENGINES}
     for number in range(told.runs + 1):  # the first compiles and is not counted
         for engine in ENGINES:
-            command = [sys.executable, "-P", METHODS / f"by_{engine}.py", corpus, removed[engine], str(told.workers)]
-            one = run(command)
+            program = METHODS / f"by_{engine}.py"
+            one = run([sys.executable, "-P", program, corpus, removed[engine], str(told.workers)])
             if number:
                 taken[engine].append(one)
         if not np.array_equal(*(np.load(removed[engine]) for engine in ENGINES)):
