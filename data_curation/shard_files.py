@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from data_curation.dataset import FOLDER
+from data_curation.dataset import FOLDER, ROW_GROUP
 
 PARTS = tuple(f"{use}-{split}" for use in ("pretraining", "replay", "tasks") for split in ("train", "heldout"))
 READING = ds.ParquetFragmentScanOptions(pre_buffer=False)
@@ -20,12 +20,19 @@ def batches_of(
 ) -> Iterator[pa.RecordBatch]:
     """The documents in the shards of a part, e.g. ``pretraining-train`` or ``*-train``, in their order.
 
-    A batch ahead is read: left to itself, Arrow would hold sixteen of them and four whole shards.
+    A group of rows ahead is read: left to itself, Arrow would hold so many as make sixteen batches of its own size, and
+    four whole shards.
     """
     files = files_of(corpus, part)
     if files:
         yield from ds.dataset(files).to_batches(
-            columns=columns, filter=chosen, batch_readahead=1, fragment_readahead=1, fragment_scan_options=READING
+            columns=columns,
+            filter=chosen,
+            use_threads=False,
+            batch_size=ROW_GROUP,
+            batch_readahead=1,
+            fragment_readahead=1,
+            fragment_scan_options=READING,
         )
 
 
