@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_curation.candidates import Book
 from data_curation.cross_sources import Printed, find_across
-from data_curation.duplicates import SAMPLES, Pair, best_of, strings
+from data_curation.duplicates import SAMPLES, Pair, best_of, first_places, strings
 from data_curation.near_pairs import roots
 from data_curation.prints import Ints
 from data_curation.spool import Spool
@@ -40,6 +40,7 @@ class Numbered:
         self.spools = [sources[name] for name in self.names]
         self.printed = list(printed.values())
         self.starts = np.cumsum([0, *(len(one.stays) for one in self.printed)])
+        self.heldout = np.concatenate([one.heldout for one in self.printed])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -98,11 +99,10 @@ def _clusters(all_of: Numbered, edges: Ints, likeness: NDArray[np.float64], cura
     members = np.unique(edges)
     members = members[np.argsort(firsts[members], kind="stable")]
     cluster = firsts[members]
-    met, at = np.unique(edges.ravel(), return_index=True)  # the first pair that a document stands in
-    place = at[np.searchsorted(met, members)]
+    place = first_places(members, edges)
     words = np.concatenate([one.prints.words for one in all_of.printed])[members]
     keepers = members[best_of(cluster, words, *all_of.labels(members), curation)]
-    heldout = np.concatenate([one.heldout for one in all_of.printed])[members]
+    heldout = all_of.heldout[members]
     with_some, first = np.unique(cluster[heldout], return_index=True)
     has = np.isin(cluster, with_some)
     keepers[has] = members[heldout][first[np.searchsorted(with_some, cluster[has])]]
@@ -113,26 +113,23 @@ def _clusters(all_of: Numbered, edges: Ints, likeness: NDArray[np.float64], cura
 def _same_text(all_of: Numbered, found: Across) -> NDArray[np.bool_]:
     """Which have the text of the one that stays, both of them plain text."""
     content = np.concatenate([one.prints.content for one in all_of.printed])
-    heldout = np.concatenate([one.heldout for one in all_of.printed])
-    same: NDArray[np.bool_] = (content[found.members] == content[found.keepers]).all(axis=1) & ~heldout[found.keepers]
+    trained_on = ~all_of.heldout[found.keepers]
+    same: NDArray[np.bool_] = (content[found.members] == content[found.keepers]).all(axis=1) & trained_on
     return same
 
 
-def _reject(
-    all_of: Numbered, place: int, found: Across, rows: Ints, exact: NDArray[np.bool_], book: Book
-) -> None:  # fmt: skip
+def _reject(all_of: Numbered, place: int, found: Across, rows: Ints, exact: NDArray[np.bool_], book: Book) -> None:
     """Let the members in ``rows``, all of one source, fall."""
     spool, one = all_of.spools[place], all_of.printed[place]
     at = {int(number): int(row) for row, number in
           zip(rows, one.numbers[found.members[rows] - all_of.starts[place]], strict=True)}  # fmt: skip
-    heldout = np.concatenate([one.heldout for one in all_of.printed])
 
     def why(number: int, _: object) -> tuple[str, str, str]:
         row = at[number]
         kept = all_of.identity(int(found.keepers[row]))
         if exact[row]:
             return "duplicates", "exact_duplicate", f"of {kept}"
-        reason = "near_duplicate_of_evaluation" if heldout[found.keepers[row]] else "near_duplicate"
+        reason = "near_duplicate_of_evaluation" if all_of.heldout[found.keepers[row]] else "near_duplicate"
         near = all_of.identity(int(found.near[row]))
         return "duplicates", reason, f"of {kept}; Jaccard {found.jaccard[row]:.3f} with {near}"
 

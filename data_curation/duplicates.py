@@ -125,8 +125,7 @@ def _clusters(
     firsts, edges, likeness = joined
     several = np.flatnonzero(np.bincount(firsts, minlength=len(firsts))[firsts] > 1)
     several = several[np.argsort(firsts[several], kind="stable")]
-    met, at = np.unique(edges.ravel(), return_index=True)  # the first pair that a document stands in
-    place = at[np.searchsorted(met, several)]
+    place = first_places(several, edges)
     dates, licences = (column.take(pa.array(several)) for column in (members.dates, members.licences))
     best = several[best_of(firsts[several], words[several], dates, licences, curation)]
     return Clusters(
@@ -188,6 +187,13 @@ def refuse_collapse(source: str, removed: int, total: int, curation: Curation, o
             hint="drop the form's boilerplate (drop_lines, cut_before) or raise curation.near_duplicate_jaccard; raise "
             "curation.removal_ceiling only once a person has looked at the duplicates",
         )
+
+
+def first_places(documents: Ints, edges: Ints) -> Ints:
+    """Where each document, which some pair names, first stands in ``edges.ravel()``."""
+    met, at = np.unique(edges.ravel(), return_index=True)
+    found: Ints = at[np.searchsorted(met, documents)]
+    return found
 
 
 def best_of(cluster_of: Ints, words: Ints, dates: pa.Array, licences: pa.Array, curation: Curation) -> Ints:
